@@ -1,0 +1,120 @@
+"""What is checked, and when: `nox` before every commit, `nox -s matrix` before a release."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = True
+
+ROOT = Path(__file__).parent
+SETTINGS = nox.project.load_toml("pyproject.toml")
+DISTRIBUTIONS = ("packages/taskcore", "packages/taskapi", "packages/taskcli")
+CONSTRAINTS = ROOT / "tests" / "constraints.txt"
+LOWEST = ROOT / "tests" / "lowest.txt"
+
+# What the built wheels are tried with; each pattern must match something under tests/.
+SMOKE = ("core/test_schema*.py", "cli/test_version.py")
+
+
+def group(*names: str) -> tuple[str, ...]:
+    """What [dependency-groups] in pyproject.toml lists under these names."""
+    return nox.project.dependency_groups(SETTINGS, *names)
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Install at the pinned versions."""
+    session.install("--constraint", str(CONSTRAINTS), *requirements)
+
+
+def with_embedded(distributions: list[str]) -> list[str]:
+    """The same, and taskcore with its embedded PostgreSQL."""
+    taskcore, *others = distributions
+    return [f"{taskcore}[embedded]", *others]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format and types of everything."""
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("lint"), *with_embedded(here))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, on the embedded PostgreSQL."""
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("test"), *with_embedded(here))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """What a user gets: the wheels, each built from its sdist, tried where no source is near."""
+    install(session, *group("build"))
+    with tempfile.TemporaryDirectory() as outside:
+        built = []
+        for path in DISTRIBUTIONS:
+            dist = Path(outside, "dist", Path(path).name)
+            session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), path)
+            built += [str(wheel) for wheel in dist.glob("*.whl")]
+        shutil.copy(ROOT / "pyproject.toml", outside)
+        copied = Path(outside, "tests")
+        shutil.copytree(
+            ROOT / "tests", copied, ignore=shutil.ignore_patterns("house", "e2e", "__pycache__")
+        )
+        with session.chdir(outside):
+            # Before anything else is installed: the wheels declare all that they need.
+            install(session, *built)
+            session.run("python", "-c", "import taskcore, taskapi, taskcli")
+            session.run("taskcli", "--version")
+
+            install(session, *group("test"), *with_embedded(built))
+            session.run("pytest", *(str(path) for path in smoke(session, copied)))
+
+
+def smoke(session: nox.Session, folder: Path) -> Iterator[Path]:
+    """The files that SMOKE names; a pattern that names none is an error, not a shorter run."""
+    for pattern in SMOKE:
+        found = sorted(folder.glob(pattern))
+        if not found:
+            session.error(f"no test matches {pattern}")
+        yield from found
+
+
+@nox.session(default=False)
+def matrix(session: nox.Session) -> None:
+    """Each Python (3.11 to 3.13) with each PostgreSQL, and the lowest versions allowed."""
+    install(session, *group("matrix"))
+    session.run("tox", "run-parallel", "--parallel", "2", "--parallel-no-spinner", *session.posargs)
+
+
+@nox.session(default=False)
+def pins(session: nox.Session) -> None:
+    """Newer versions of everything: writes tests/constraints.txt and tests/lowest.txt anew."""
+    install(session, "uv")
+    here = [f"--editable=./{path}" for path in DISTRIBUTIONS]
+    wanted = {
+        CONSTRAINTS: ("highest", group("test", "lint", "build", "matrix")),
+        LOWEST: ("lowest-direct", group("test")),
+    }
+    for file, (resolution, tools) in wanted.items():
+        header = [line for line in file.read_text().splitlines() if line.startswith("#")]
+        with tempfile.TemporaryDirectory() as fresh:
+            session.run("uv", "venv", "--quiet", "--python", "3.11", fresh)
+            session.run(
+                *("uv", "pip", "install", "--quiet", "--python", fresh),
+                *("--resolution", resolution, *with_embedded(here), *tools),
+            )
+            frozen = session.run(
+                *("uv", "pip", "freeze", "--quiet", "--exclude-editable", "--python", fresh),
+                silent=True,
+            )
+        file.write_text("\n".join(header) + f"\n{frozen}")

@@ -1,0 +1,271 @@
+"""The two drivers: a pool of connections, and the loop that runs operations on it.
+
+`Database` blocks and may be shared by threads; `AsyncDatabase` awaits, on the event loop that it
+was opened on. They differ in how they wait and in nothing else: what they wait for is decided by
+`conversation`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import sys
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any, Self, TypeVar
+
+from psycopg import waiting
+from psycopg_pool import (
+    AsyncConnectionPool,
+    ConnectionPool,
+    PoolClosed,
+    PoolTimeout,
+    TooManyRequests,
+)
+
+from .conversation import Checkout, Need, Terms, conversation
+from .effects import Op
+from .errors import DatabaseClosed, InvalidInput, NoConnection
+from .urls import is_pooled, libpq_conninfo
+from .wire import AnyConnection, AsyncConnection, Connection
+
+T = TypeVar("T")
+
+# The stock pool waits longer after each failed attempt to connect, up to minutes. It gives up
+# after this time instead, and the next operation that wants a connection starts afresh.
+_RECONNECT_TIMEOUT = 1.0
+
+
+class _Settings:
+    """What both drivers are made from."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        min_size: int = 1,
+        max_size: int = 10,
+        max_waiting: int = 0,
+        timeout: float = 5.0,
+        statement_timeout: float | None = None,
+        prepare: bool | None = None,
+    ) -> None:
+        """Nothing is connected yet.
+
+        `timeout` is the deadline of one operation, in seconds: the wait for a connection, the
+        statements and a repetition together. `max_waiting` operations may wait for a connection
+        (0: any number). `prepare` is off behind a transaction pooler; without it, the host's name
+        decides.
+        """
+        if min_size < 0 or max_size < 1 or max_size < min_size:
+            raise InvalidInput("the pool needs 0 <= min_size <= max_size, and max_size >= 1")
+        if timeout <= 0 or (statement_timeout is not None and statement_timeout <= 0):
+            raise InvalidInput("timeouts must be more than 0 seconds")
+        conninfo = libpq_conninfo(url)
+        self.terms = Terms(
+            timeout=timeout,
+            statement_timeout=statement_timeout or timeout,
+            prepare=not is_pooled(conninfo) if prepare is None else prepare,
+        )
+        self._pool_arguments: dict[str, Any] = {
+            "conninfo": conninfo,
+            "kwargs": {
+                "autocommit": True,
+                "prepare_threshold": None,
+                "client_encoding": "utf-8",
+                "connect_timeout": max(2, round(timeout)),
+            },
+            "open": False,
+            "min_size": min_size,
+            "max_size": max_size,
+            "max_waiting": max_waiting,
+            "timeout": timeout,
+            "reconnect_timeout": _RECONNECT_TIMEOUT,
+        }
+
+
+class Database(_Settings):
+    """Runs operations, blocking."""
+
+    _pool: ConnectionPool[Connection] | None = None
+
+    def open(self) -> None:
+        """Start to connect; a database that is away is no error yet."""
+        self._pool = ConnectionPool(connection_class=Connection, **self._pool_arguments)
+        self._pool.open()
+
+    def close(self) -> None:
+        """Let running operations have their connections, and close the others."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def stats(self) -> dict[str, int]:
+        """The pool's counters."""
+        return self._open_pool().get_stats()
+
+    def run(self, op: Op[Any, T]) -> T:
+        pool = self._open_pool()
+        connection: Connection | None = None
+        flow = conversation(op, self.terms)
+        try:
+            need: Need = next(flow)
+            while True:
+                answer: Any
+                try:
+                    if isinstance(need, Checkout):
+                        if connection is not None:
+                            pool.putconn(connection)
+                            connection = None
+                        connection = answer = self._checkout(pool, need.deadline)
+                    else:
+                        answer = waiting.wait(need.exchange, need.socket, need.interval)
+                except BaseException as error:
+                    need = flow.throw(error)
+                else:
+                    need = flow.send(answer)
+        except StopIteration as done:
+            result = done.value
+        finally:
+            flow.close()
+            if connection is not None:
+                pool.putconn(connection)
+        return op.shape(result)
+
+    def _open_pool(self) -> ConnectionPool[Connection]:
+        if self._pool is None:
+            raise DatabaseClosed
+        return self._pool
+
+    def _checkout(self, pool: ConnectionPool[Connection], deadline: float) -> Connection:
+        while True:
+            try:
+                connection = pool.getconn(timeout=deadline - monotonic())
+            except (PoolTimeout, TooManyRequests) as error:
+                raise NoConnection from error
+            except PoolClosed as error:
+                raise DatabaseClosed from error
+            if _is_alive(connection):
+                return connection
+            connection.pgconn.finish()
+            pool.putconn(connection)
+
+
+class AsyncDatabase(_Settings):
+    """Runs operations, awaiting."""
+
+    _pool: AsyncConnectionPool[AsyncConnection] | None = None
+
+    async def open(self) -> None:
+        """Start to connect; a database that is away is no error yet."""
+        self._returning: set[asyncio.Task[None]] = set()
+        self._pool = AsyncConnectionPool(connection_class=AsyncConnection, **self._pool_arguments)
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Let running operations have their connections, and close the others."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await asyncio.gather(*self._returning)
+            await pool.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def stats(self) -> dict[str, int]:
+        """The pool's counters."""
+        return self._open_pool().get_stats()
+
+    async def run(self, op: Op[Any, T]) -> T:
+        pool = self._open_pool()
+        connection: AsyncConnection | None = None
+        flow = conversation(op, self.terms)
+        try:
+            need: Need = next(flow)
+            while True:
+                answer: Any
+                try:
+                    if isinstance(need, Checkout):
+                        if connection is not None:
+                            self._put_back(pool, connection)
+                            connection = None
+                        connection = answer = await self._checkout(pool, need.deadline)
+                    else:
+                        answer = await waiting.wait_async(need.exchange, need.socket, need.interval)
+                except BaseException as error:
+                    need = flow.throw(error)
+                else:
+                    need = flow.send(answer)
+        except StopIteration as done:
+            result = done.value
+        finally:
+            flow.close()
+            if connection is not None:
+                self._put_back(pool, connection)
+        return op.shape(result)
+
+    def _open_pool(self) -> AsyncConnectionPool[AsyncConnection]:
+        if self._pool is None:
+            raise DatabaseClosed
+        return self._pool
+
+    async def _checkout(
+        self, pool: AsyncConnectionPool[AsyncConnection], deadline: float
+    ) -> AsyncConnection:
+        while True:
+            try:
+                connection = await pool.getconn(timeout=deadline - monotonic())
+            except (PoolTimeout, TooManyRequests) as error:
+                raise NoConnection from error
+            except PoolClosed as error:
+                raise DatabaseClosed from error
+            if _is_alive(connection):
+                return connection
+            connection.pgconn.finish()
+            self._put_back(pool, connection)
+
+    def _put_back(
+        self, pool: AsyncConnectionPool[AsyncConnection], connection: AsyncConnection
+    ) -> None:
+        # In a task of its own, which nobody cancels: a cancelled return would lose the connection
+        # and its place in the pool.
+        task = _start(pool.putconn(connection))
+        if not task.done():
+            self._returning.add(task)
+            task.add_done_callback(self._returning.discard)
+
+
+if sys.version_info >= (3, 12):
+
+    def _start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine up to where it has to wait, which most returns never do."""
+        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
+
+else:
+
+    def _start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(coroutine)
+
+
+def _is_alive(connection: AnyConnection) -> bool:
+    """Whether an idle connection is still there, without a round trip.
+
+    Nothing is due on it, so that a socket with something to read brings news of its end.
+    """
+    pgconn = connection.pgconn
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(pgconn.socket, select.POLLIN)
+    return not poll.poll(0)

@@ -1,0 +1,188 @@
+"""What differs between the models and a database, in both directions.
+
+The expected schema is built beside the real one, in a transaction that is rolled back, and both are
+read from the catalogue in the same words: so no text of PostgreSQL's needs to be known here, and
+whatever is compared (types, defaults, keys, indexes, the policy, grants, the function) is compared
+exactly.
+"""
+
+from __future__ import annotations
+
+import re
+
+import sqlalchemy as sa
+
+from .migrations.users_table import OURS
+from .migrations.versions.r0002_tenant_lock import LOCK, WHY_MISSED
+from .models import SCHEMA, Task, User, metadata
+from .wire import TENANT_ROLE
+
+_SCRATCH = "taskcore_expected"
+
+Inventory = dict[str, str]
+
+_TABLES = """
+SELECT 'column ' || c.relname || '.' || a.attname,
+       concat_ws(' ', format_type(a.atttypid, a.atttypmod),
+                 CASE WHEN a.attnotnull THEN 'not null' END,
+                 'default ' || pg_get_expr(d.adbin, d.adrelid),
+                 CASE WHEN a.attgenerated <> '' THEN 'generated' END,
+                 CASE WHEN a.attcollation <> t.typcollation THEN 'collated' END)
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ WHERE c.oid = ANY (CAST(:tables AS regclass[])) AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'constraint ' || conname || ' on ' || c.relname,
+       concat_ws(' ', regexp_replace(pg_get_constraintdef(k.oid),
+                                     'REFERENCES .*\\(', 'REFERENCES the users table ('),
+                 CASE WHEN NOT convalidated THEN 'not valid' END)
+  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+ WHERE k.conrelid = ANY (CAST(:tables AS regclass[])) AND k.contype <> 'n'
+UNION ALL
+SELECT 'index ' || i.relname || ' on ' || c.relname,
+       concat_ws(' ', pg_get_indexdef(i.oid), CASE WHEN NOT x.indisvalid THEN 'invalid' END)
+  FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
+ WHERE x.indrelid = ANY (CAST(:tables AS regclass[]))
+UNION ALL
+SELECT 'trigger ' || tgname || ' on ' || c.relname, pg_get_triggerdef(g.oid)
+  FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+ WHERE tgrelid = ANY (CAST(:tables AS regclass[])) AND NOT tgisinternal
+"""
+_LOCKS = """
+SELECT 'row-level security on ' || relname,
+       CASE WHEN relrowsecurity THEN 'enabled' ELSE 'disabled' END
+       || CASE WHEN relforcerowsecurity THEN ', forced on the owner' ELSE '' END
+  FROM pg_class WHERE oid = CAST(:tasks AS regclass)
+UNION ALL
+SELECT 'policy ' || polname,
+       concat_ws(' ', CASE WHEN polpermissive THEN 'permissive' ELSE 'restrictive' END, polcmd,
+                 'to', CAST(CAST(polroles AS regrole[]) AS text),
+                 'using', pg_get_expr(polqual, polrelid),
+                 'with check', pg_get_expr(polwithcheck, polrelid))
+  FROM pg_policy WHERE polrelid = CAST(:tasks AS regclass)
+UNION ALL
+SELECT 'grants on ' || c.relname || ' to ' ||
+       CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE CAST(CAST(x.grantee AS regrole) AS text) END,
+       string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+  FROM pg_class c CROSS JOIN aclexplode(c.relacl) x
+ WHERE c.oid = CAST(:tasks AS regclass)
+   AND (x.grantee = 0 OR x.grantee = CAST(:tenant AS regrole))
+ GROUP BY c.relname, x.grantee
+UNION ALL
+SELECT 'grants on column ' || a.attname || ' to ' ||
+       CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE CAST(CAST(x.grantee AS regrole) AS text) END,
+       string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+  FROM pg_attribute a CROSS JOIN aclexplode(a.attacl) x
+ WHERE a.attrelid = CAST(:tasks AS regclass)
+   AND (x.grantee = 0 OR x.grantee = CAST(:tenant AS regrole))
+ GROUP BY a.attname, x.grantee
+UNION ALL
+SELECT 'function ' || proname, pg_get_functiondef(oid)
+  FROM pg_proc
+ WHERE pronamespace = CAST(:schema AS regnamespace) AND proname LIKE 'taskcore\\_%'
+UNION ALL
+SELECT 'grants on function ' || p.proname || ' to ' ||
+       CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE CAST(CAST(x.grantee AS regrole) AS text) END,
+       string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
+  FROM pg_proc p
+ CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+ WHERE p.pronamespace = CAST(:schema AS regnamespace) AND p.proname LIKE 'taskcore\\_%'
+   AND x.grantee <> p.proowner
+ GROUP BY p.proname, x.grantee
+UNION ALL
+SELECT 'grants on the schema to ' || :tenant,
+       CASE WHEN has_schema_privilege(:tenant, :schema, 'USAGE') THEN 'USAGE' END
+"""
+_ROLE = """
+SELECT 'role ' || :tenant,
+       coalesce((SELECT concat_ws(', ', CASE WHEN rolsuper THEN 'SUPERUSER' END,
+                                  CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,
+                                  CASE WHEN rolcanlogin THEN 'LOGIN' END,
+                                  CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
+                                  CASE WHEN rolcreatedb THEN 'CREATEDB' END,
+                                  CASE WHEN rolreplication THEN 'REPLICATION' END,
+                                  (SELECT 'member of ' || string_agg(CAST(CAST(roleid AS regrole)
+                                                                          AS text), ', ')
+                                     FROM pg_auth_members WHERE member = r.oid))
+                   FROM pg_roles r WHERE rolname = :tenant), 'missing')
+"""
+
+
+def differences(connection: sa.Connection) -> list[str]:
+    """One sentence for each thing that is missing, unexpected or not as it should be."""
+    with connection.begin() as transaction:
+        connection.execute(sa.select(sa.func.set_config("search_path", "pg_catalog", True)))
+        role = _read(connection, _ROLE, tenant=TENANT_ROLE)
+        found = [
+            f"{name}: should have no such right: {what}" for name, what in role.items() if what
+        ]
+        tasks = connection.scalar(sa.text(f"SELECT to_regclass('{SCHEMA}.tasks') IS NOT NULL"))
+        if role.get(f"role {TENANT_ROLE}") == "missing":
+            found = [f"role {TENANT_ROLE} is missing"]
+        elif not tasks:
+            found.append("table tasks is missing")
+        else:
+            users, ours = _users(connection)
+            real = _inventory(connection, SCHEMA, ours)
+            _build_expected(connection, has_users=users is not None)
+            expected = _inventory(connection, _SCRATCH, ours)
+            found += _compare(expected, real, users)
+        transaction.rollback()
+    return found
+
+
+def _users(connection: sa.Connection) -> tuple[str | None, bool]:
+    """The users table by its foreign key, and whether a migration of ours made it."""
+    row = connection.execute(
+        sa.text(
+            "SELECT format('%I.%I', n.nspname, c.relname), obj_description(c.oid, 'pg_class') "
+            "FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace "
+            f"WHERE k.contype = 'f' AND k.conrelid = CAST('{SCHEMA}.tasks' AS regclass)"
+        )
+    ).first()
+    return (row[0], row[1] == OURS) if row else (None, False)
+
+
+def _build_expected(connection: sa.Connection, *, has_users: bool) -> None:
+    connection.execute(sa.text(f"CREATE SCHEMA {_SCRATCH}"))
+    moved = connection.execution_options(schema_translate_map={SCHEMA: _SCRATCH})
+    metadata.create_all(moved, checkfirst=False)
+    connection.execution_options(schema_translate_map=None)
+    if not has_users:
+        connection.execute(
+            sa.text(f"ALTER TABLE {_SCRATCH}.tasks DROP CONSTRAINT fk_tasks_user_id")
+        )
+    connection.execute(sa.text(LOCK.format(schema=_SCRATCH)))
+    connection.execute(sa.text(WHY_MISSED.format(schema=_SCRATCH)))
+
+
+def _inventory(connection: sa.Connection, schema: str, with_users: bool) -> Inventory:
+    models = (Task, User) if with_users else (Task,)
+    tables = [f"{schema}.{model.__tablename__}" for model in models]
+    inventory = _read(connection, _TABLES, tables=tables)
+    inventory |= _read(
+        connection, _LOCKS, tasks=f"{schema}.tasks", tenant=TENANT_ROLE, schema=schema
+    )
+    return inventory
+
+
+def _read(connection: sa.Connection, query: str, **values: object) -> Inventory:
+    return {name: what or "" for name, what in connection.execute(sa.text(query), values)}
+
+
+def _compare(expected: Inventory, real: Inventory, users: str | None) -> list[str]:
+    def plain(text: str) -> str:
+        if users is not None:
+            text = text.replace(f"{_SCRATCH}.users u", f"{users} u")
+        return re.sub(r"\s+", " ", text.replace(f"{_SCRATCH}.", f"{SCHEMA}."))
+
+    found = []
+    for name in sorted(expected.keys() | real.keys()):
+        if name not in real:
+            found.append(f"{name} is missing")
+        elif name not in expected:
+            found.append(f"{name} is not expected: {plain(real[name])}")
+        elif plain(expected[name]) != plain(real[name]):
+            found.append(f"{name} is {plain(real[name])!r}, not {plain(expected[name])!r}")
+    return found

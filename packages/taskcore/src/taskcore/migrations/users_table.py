@@ -1,0 +1,120 @@
+"""Which table the users live in: found, made or refused, and tied to `tasks` by the foreign key.
+
+The decision is made by the database itself, where the script runs, so that it is the same online
+and in a script that is carried to a DBA. `taskcore.users_table` is the wish: a table's name, `none`,
+or nothing at all.
+"""
+
+from __future__ import annotations
+
+from taskcore.migrations.role import REFUSED
+
+OURS = "Made by taskcore, which found no users table."
+
+ADOPT_USERS = f"""
+DO $taskcore$
+DECLARE
+    wish text := nullif(current_setting('taskcore.users_table', true), '');
+    users regclass;
+    users_name text;
+    users_schema text;
+    key_type text;
+    key_number smallint;
+    orphans bigint;
+    needs text;
+BEGIN
+    IF wish IS NULL THEN
+        users := coalesce(to_regclass('public.users'), to_regclass('public."user"'));
+        IF users IS NULL THEN
+            CREATE TABLE public.users (
+                id text NOT NULL,
+                email text,
+                name text,
+                created_at timestamptz NOT NULL DEFAULT now(),
+                CONSTRAINT pk_users PRIMARY KEY (id),
+                CONSTRAINT uq_users_email UNIQUE (email)
+            );
+            COMMENT ON TABLE public.users IS '{OURS}';
+            RAISE NOTICE 'no users table was found: public.users was created';
+            users := 'public.users'::regclass;
+        END IF;
+    ELSIF wish <> 'none' THEN
+        BEGIN
+            users := coalesce(to_regclass(wish), to_regclass(quote_ident(wish)));
+        EXCEPTION WHEN invalid_name OR syntax_error OR feature_not_supported THEN
+            users := NULL;
+        END;
+        IF users IS NULL THEN
+            RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE =
+                format('the users table %s does not exist', wish);
+        END IF;
+    END IF;
+
+    IF users IS NOT NULL THEN
+        SELECT format('%I.%I', n.nspname, c.relname), quote_ident(n.nspname)
+            INTO users_name, users_schema
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.oid = users AND c.relkind IN ('r', 'p');
+        IF users_name IS NULL THEN
+            RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE =
+                format('the users table %s is not a table', users);
+        END IF;
+        SELECT pg_catalog.format_type(atttypid, NULL), attnum INTO key_type, key_number
+            FROM pg_catalog.pg_attribute
+            WHERE attrelid = users AND attname = 'id' AND NOT attisdropped;
+        IF key_type IS NULL OR key_type NOT IN ('text', 'character varying') THEN
+            RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE = format(
+                'the users table %s has %s; a column id of type text is needed, or '
+                'TASKCORE_USERS_TABLE=none for users that are kept elsewhere',
+                users_name, coalesce('an id of type ' || key_type, 'no column id'));
+        END IF;
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_index
+                       WHERE indrelid = users AND indisunique AND indisvalid AND indimmediate
+                         AND indpred IS NULL AND indnkeyatts = 1 AND indkey[0] = key_number) THEN
+            RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE = format(
+                'the users table %s has no primary key or unique constraint on id', users_name);
+        END IF;
+        needs := concat_ws(' ',
+            CASE WHEN NOT has_schema_privilege(users_schema, 'USAGE') THEN
+                format('GRANT USAGE ON SCHEMA %s TO %I;', users_schema, current_user) END,
+            CASE WHEN NOT (has_table_privilege(users, 'REFERENCES')
+                           AND has_table_privilege(users, 'SELECT')) THEN
+                format('GRANT REFERENCES, SELECT ON %s TO %I;', users_name, current_user) END);
+        IF needs <> '' THEN
+            RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE = format(
+                'the users table %s belongs to another role, who has to run: %s',
+                users_name, needs);
+        END IF;
+    END IF;
+
+    IF EXISTS (SELECT FROM pg_catalog.pg_constraint
+               WHERE conrelid = 'public.tasks'::regclass AND conname = 'fk_tasks_user_id') THEN
+        ALTER TABLE public.tasks DROP CONSTRAINT fk_tasks_user_id;
+    END IF;
+    IF users IS NOT NULL THEN
+        EXECUTE format('SELECT count(*) FROM public.tasks t '
+                       'WHERE NOT EXISTS (SELECT FROM %s u WHERE u.id = t.user_id)', users_name)
+            INTO orphans;
+        IF orphans > 0 THEN
+            RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE = format(
+                'the users table %s does not know the owners of %s tasks', users_name, orphans);
+        END IF;
+        EXECUTE format('ALTER TABLE public.tasks ADD CONSTRAINT fk_tasks_user_id '
+                       'FOREIGN KEY (user_id) REFERENCES %s (id) ON DELETE CASCADE', users_name);
+    END IF;
+    RAISE NOTICE 'users table: %', coalesce(users_name, 'none');
+END
+$taskcore$
+"""
+
+DROP_OWN_USERS = f"""
+DO $taskcore$
+BEGIN
+    IF obj_description(to_regclass('public.users'), 'pg_class') = '{OURS}' THEN
+        DROP TABLE public.users;
+    END IF;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    RAISE NOTICE 'public.users stays: other tables refer to it';
+END
+$taskcore$
+"""

@@ -1,0 +1,68 @@
+"""The second lock: row-level security for the tenant's role, and the function that says why."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+# {schema} is public, but for the check, which builds the same thing beside it to compare.
+LOCK = """
+GRANT USAGE ON SCHEMA {schema} TO taskcore_tenant;
+REVOKE ALL ON {schema}.tasks FROM PUBLIC, taskcore_tenant;
+GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.tasks TO taskcore_tenant;
+ALTER TABLE {schema}.tasks ENABLE ROW LEVEL SECURITY;
+CREATE POLICY taskcore_owner ON {schema}.tasks FOR ALL TO taskcore_tenant
+    USING (user_id = nullif(current_setting('taskcore.user_id', true), ''))
+    WITH CHECK (user_id = nullif(current_setting('taskcore.user_id', true), ''));
+"""
+
+# The function learns the users table from the foreign key; without one, every user is known.
+# Its arguments go by number: a column of the users table could bear any name.
+WHY_MISSED = """
+DO $taskcore$
+DECLARE
+    unknown text := (
+        SELECT format('NOT EXISTS (SELECT FROM %I.%I u WHERE u.id = $1)', n.nspname, c.relname)
+          FROM pg_catalog.pg_constraint k
+          JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE k.conrelid = '{schema}.tasks'::regclass AND k.contype = 'f');
+BEGIN
+    EXECUTE format(
+        'CREATE OR REPLACE FUNCTION {schema}.taskcore_why_missed(owner text, task uuid) '
+        'RETURNS text LANGUAGE sql STABLE SECURITY DEFINER '
+        'SET search_path = pg_catalog, pg_temp AS %L',
+        format($body$
+            SELECT CASE
+                WHEN %s THEN 'unknown_user'
+                WHEN EXISTS (SELECT FROM {schema}.tasks t
+                             WHERE t.user_id = $1 AND t.id = $2) THEN 'own'
+                WHEN EXISTS (SELECT FROM {schema}.tasks t WHERE t.id = $2) THEN 'foreign'
+                ELSE 'absent'
+            END
+        $body$, coalesce(unknown, 'false')));
+    REVOKE ALL ON FUNCTION {schema}.taskcore_why_missed(text, uuid) FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION {schema}.taskcore_why_missed(text, uuid) TO taskcore_tenant;
+END
+$taskcore$
+"""
+
+
+def upgrade() -> None:
+    op.execute(LOCK.format(schema="public"))
+    op.execute(WHY_MISSED.format(schema="public"))
+    # So that a server that runs as a plain member can tell whether the schema is behind its code.
+    op.execute("GRANT SELECT ON public.taskcore_version TO taskcore_tenant")
+
+
+def downgrade() -> None:
+    op.execute("REVOKE ALL ON public.taskcore_version FROM taskcore_tenant")
+    op.execute("DROP FUNCTION public.taskcore_why_missed(text, uuid)")
+    op.execute("DROP POLICY taskcore_owner ON public.tasks")
+    op.execute("ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY")
+    op.execute("REVOKE ALL ON public.tasks FROM taskcore_tenant")
+    op.execute("REVOKE USAGE ON SCHEMA public FROM taskcore_tenant")

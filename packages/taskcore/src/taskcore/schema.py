@@ -1,0 +1,314 @@
+"""The schema's history and its state: upgrade, downgrade, current, head, check, sql.
+
+Alembic, configured in code. All of it runs on the direct URL with the owner's login, because the
+lock that keeps two migrations apart belongs to a session, which a transaction pooler does not give.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any, NoReturn
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from . import drift
+from .errors import (
+    ConnectionLost,
+    MigrationFailed,
+    NoConnection,
+    SchemaError,
+    SchemaLocked,
+    TaskcoreError,
+    TenantRoleNotCreated,
+    UnknownRevision,
+    UsersTableRefused,
+)
+from .migrations.role import CREATE_ROLE, DROP_ROLE, REFUSED
+from .migrations.users_table import ADOPT_USERS
+from .migrations.versions.r0002_tenant_lock import WHY_MISSED
+from .models import SCHEMA
+from .urls import direct, libpq_conninfo
+from .wire import TENANT_ROLE
+
+VERSION_TABLE = "taskcore_version"
+USERS_TABLE_VARIABLE = "TASKCORE_USERS_TABLE"
+
+_LOCK = int.from_bytes(hashlib.sha256(b"taskcore migrations").digest()[:8], "big", signed=True)
+
+Report = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """Report to nobody."""
+
+
+def head() -> str:
+    """The revision that this code is written for."""
+    return _scripts().get_heads()[0]
+
+
+def current(url: str) -> str | None:
+    """The revision that the database is at; None before the first."""
+    with _connection(url) as connection:
+        return _current(connection)
+
+
+def upgrade(
+    url: str,
+    to: str = "head",
+    *,
+    users_table: str | None = None,
+    turn_timeout: float = 120,
+    lock_timeout: float = 5,
+    statement_timeout: float = 600,
+    report: Report = _silent,
+) -> None:
+    """Bring the database to a revision, in one transaction.
+
+    `users_table` is the table to adopt (`schema.table`, or `none`); left out, it is what the
+    variable TASKCORE_USERS_TABLE says, and else what is found. Times are in seconds:
+    `turn_timeout` for other migrations of this database to end, `lock_timeout` for each lock.
+    """
+    with _turn(url, turn_timeout, report) as connection:
+        _refuse_unknown(connection)
+        # A transaction of its own: other databases of the cluster may be waiting for the role.
+        with _translated(connection, TenantRoleNotCreated), connection.begin():
+            _set(connection, {"lock_timeout": f"{lock_timeout}s", "search_path": SCHEMA})
+            connection.execute(sa.text(CREATE_ROLE))
+        with _translated(connection, UsersTableRefused), connection.begin():
+            _set(connection, _preamble(users_table, lock_timeout, statement_timeout))
+            command.upgrade(_config(connection, report), to)
+
+
+def downgrade(
+    url: str,
+    to: str = "-1",
+    *,
+    turn_timeout: float = 120,
+    lock_timeout: float = 5,
+    statement_timeout: float = 600,
+    report: Report = _silent,
+) -> None:
+    """Take revisions back: one, or down to `to` (`base` takes the tasks away)."""
+    with _turn(url, turn_timeout, report) as connection:
+        _refuse_unknown(connection)
+        with _translated(connection), connection.begin():
+            _set(connection, _preamble("", lock_timeout, statement_timeout))
+            command.downgrade(_config(connection, report), to)
+        if _current(connection) is None:
+            with _translated(connection), connection.begin():
+                connection.execute(sa.text(DROP_ROLE))
+
+
+def adopt_users(url: str, table: str, *, lock_timeout: float = 5, report: Report = _silent) -> None:
+    """Point the tasks at another users table, in one transaction; `none` for no table at all."""
+    with _turn(url, 120, report) as connection:
+        if _current(connection) != head():
+            raise SchemaError("the schema is not at its head: run the migrations first")
+        with _translated(connection, UsersTableRefused), connection.begin():
+            _set(connection, _preamble(table, lock_timeout, 600))
+            connection.execute(sa.text(ADOPT_USERS))
+            connection.execute(sa.text(WHY_MISSED.format(schema=SCHEMA)))
+
+
+def check(url: str) -> list[str]:
+    """What differs between this code and the database, in words; empty if nothing does."""
+    with _connection(url) as connection:
+        _refuse_unknown(connection)
+        at = _current(connection)
+        behind = [] if at == head() else [f"the schema is at {at or 'nothing'}, not at {head()}"]
+        with _translated(connection):
+            return behind + drift.differences(connection)
+
+
+def sql(to: str = "head", *, users_table: str | None = None) -> str:
+    """The upgrade from nothing as a script for psql; it chooses the users table when it runs."""
+    config = _config(None, _silent)
+    config.output_buffer = io.StringIO()
+    config.attributes["preamble"] = [
+        f"SET LOCAL {name} = {_literal(value)}"
+        for name, value in _preamble(users_table, 5, 600).items()
+    ]
+    command.upgrade(config, to, sql=True)
+    return config.output_buffer.getvalue()
+
+
+# --- Alembic --------------------------------------------------------------------------------------
+
+
+def _config(connection: sa.Connection | None, report: Report) -> Config:
+    config = Config()
+    config.set_main_option("script_location", "taskcore:migrations")
+    started = perf_counter()
+
+    def applied(*, step: Any, **_: object) -> None:
+        nonlocal started
+        arrow = "up to" if step.is_upgrade else "down from"
+        report(f"{arrow} {step.up_revision_id}: {perf_counter() - started:.2f} s")
+        started = perf_counter()
+
+    config.attributes.update(
+        connection=connection, version_table=VERSION_TABLE, on_version_apply=applied
+    )
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config(None, _silent))
+
+
+def _current(connection: sa.Connection) -> str | None:
+    with connection.begin():
+        options = {"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
+        return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _refuse_unknown(connection: sa.Connection) -> None:
+    at = _current(connection)
+    if at is None:
+        return
+    try:
+        _scripts().get_revision(at)
+    except CommandError as error:
+        raise UnknownRevision(
+            f"the database is at revision {at}, which this taskcore does not know: "
+            "use the version that brought it there, or a newer one"
+        ) from error
+
+
+def _preamble(
+    users_table: str | None, lock_timeout: float, statement_timeout: float
+) -> dict[str, str]:
+    """The settings that hold for one transaction of a migration."""
+    wish = os.environ.get(USERS_TABLE_VARIABLE, "") if users_table is None else users_table
+    return {
+        "search_path": SCHEMA,
+        "lock_timeout": f"{lock_timeout}s",
+        "statement_timeout": f"{statement_timeout}s",
+        "taskcore.users_table": wish,
+    }
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+# --- the connection -------------------------------------------------------------------------------
+
+
+@contextmanager
+def _connection(url: str, report: Report = _silent) -> Iterator[sa.Connection]:
+    conninfo = direct(libpq_conninfo(url))
+
+    def connect() -> psycopg.Connection[Any]:
+        connection = psycopg.connect(conninfo, client_encoding="utf-8", prepare_threshold=None)
+        connection.add_notice_handler(lambda notice: report(notice.message_primary or ""))
+        return connection
+
+    engine = sa.create_engine("postgresql+psycopg://", creator=connect, poolclass=sa.NullPool)
+    try:
+        connection = engine.connect()
+    except DBAPIError as error:
+        raise NoConnection(
+            "the database cannot be reached, or does not let this login in"
+        ) from error
+    with connection:
+        yield connection
+
+
+@contextmanager
+def _turn(url: str, timeout: float, report: Report) -> Iterator[sa.Connection]:
+    """A connection that alone migrates this database: the others wait for their turn."""
+    with _connection(url, report) as connection:
+        with _translated(connection), connection.begin():
+            _set(connection, {"lock_timeout": f"{timeout}s"})
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
+        # The lock goes with the session, however that ends.
+        yield connection
+
+
+def _set(connection: sa.Connection, settings: Mapping[str, str]) -> None:
+    for name, value in settings.items():
+        connection.execute(sa.select(sa.func.set_config(name, value, True)))
+
+
+@contextmanager
+def _translated(
+    connection: sa.Connection, refusal: type[SchemaError] = MigrationFailed
+) -> Iterator[None]:
+    """The errors of the database and of Alembic as ours."""
+    try:
+        yield
+    except DBAPIError as error:
+        _raise(connection, error, refusal)
+    except CommandError as error:
+        raise SchemaError(f"there is no way to that revision: {error}") from error
+
+
+def _raise(connection: sa.Connection, error: DBAPIError, refusal: type[SchemaError]) -> NoReturn:
+    cause = error.orig
+    if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+        raise ConnectionLost(
+            "the connection was lost; a migration that had not ended was rolled back"
+        ) from error
+    if cause.sqlstate == REFUSED:
+        raise refusal(f"{cause.diag.message_primary}; nothing was changed") from error
+    if cause.sqlstate == "42501" and refusal is TenantRoleNotCreated:
+        raise TenantRoleNotCreated(_role_for_the_dba(connection)) from error
+    if cause.sqlstate == "55P03":
+        raise SchemaLocked(_blockers(connection)) from error
+    if cause.sqlstate in ("53100", "58030"):
+        raise MigrationFailed("the database's disk is full; nothing was changed") from error
+    if cause.sqlstate == "42501":
+        raise MigrationFailed(
+            "the login may not do this: migrate as the owner of the schema; nothing was changed"
+        ) from error
+    raise MigrationFailed from error
+
+
+def _role_for_the_dba(connection: sa.Connection) -> str:
+    with connection.begin():
+        login = connection.scalar(sa.text("SELECT quote_ident(session_user)"))
+    return (
+        f"the login may not create the role {TENANT_ROLE}; a DBA has to run: "
+        f"CREATE ROLE {TENANT_ROLE} NOLOGIN NOINHERIT; GRANT {TENANT_ROLE} TO {login};"
+    )
+
+
+def _blockers(connection: sa.Connection) -> str:
+    with connection.begin():
+        pids = connection.scalars(
+            sa.text(
+                "SELECT DISTINCT pid FROM pg_catalog.pg_locks WHERE granted AND pid <> "
+                "pg_catalog.pg_backend_pid() AND (relation = to_regclass('public.tasks') OR "
+                "(locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = :lock)) "
+                "ORDER BY pid"
+            ),
+            {"lock": _LOCK},
+        ).all()
+    held = f" (held by process {', '.join(map(str, pids))})" if pids else ""
+    return f"a lock on the tasks was not to be had in time{held}; nothing was changed"
+
+
+__all__ = [
+    "TaskcoreError",
+    "adopt_users",
+    "check",
+    "current",
+    "downgrade",
+    "head",
+    "sql",
+    "upgrade",
+]

@@ -1,0 +1,53 @@
+"""Database URLs as people have them, turned into what libpq takes."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from .errors import InvalidInput
+
+_SCHEME = re.compile(r"^postgres(ql)?(\+\w+)?://")
+_POOLER = "-pooler"
+
+
+def libpq_conninfo(url: str) -> str:
+    """The connection string for a URL of any driver's dialect; no message repeats the URL."""
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        raise InvalidInput("the database URL must start with postgresql://")
+    # asyncpg calls sslmode ssl.
+    plain = re.sub(r"([?&])ssl=", r"\1sslmode=", "postgresql://" + url[scheme.end() :])
+    try:
+        return make_conninfo(plain)
+    except psycopg.ProgrammingError as error:
+        parameter = re.search(r'invalid URI query parameter: "([^"]*)"', str(error))
+        reason = f": PostgreSQL knows no parameter {parameter[1]!r}" if parameter else ""
+        raise InvalidInput(f"the database URL can't be read{reason}") from None
+
+
+def is_pooled(conninfo: str) -> bool:
+    """Whether a host is named as Neon names its transaction pooler."""
+    return any(_is_pooler(host) for host in _hosts(conninfo))
+
+
+def direct(conninfo: str) -> str:
+    """The same database without the pooler in front of it."""
+    hosts = [_without_pooler(host) for host in _hosts(conninfo)]
+    return make_conninfo(conninfo, host=",".join(hosts)) if hosts else conninfo
+
+
+def _hosts(conninfo: str) -> list[str]:
+    host = conninfo_to_dict(conninfo).get("host")
+    return str(host).split(",") if host else []
+
+
+def _is_pooler(host: str) -> bool:
+    return host.partition(".")[0].endswith(_POOLER)
+
+
+def _without_pooler(host: str) -> str:
+    name, dot, domain = host.partition(".")
+    return name.removesuffix(_POOLER) + dot + domain

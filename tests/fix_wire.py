@@ -1,0 +1,113 @@
+"""A proxy in front of PostgreSQL that counts what goes over the wire, and can cut it.
+
+It reads the frontend's messages as the protocol frames them. A Sync (or a simple Query) is where
+the client starts to wait for the server: their number is the number of round trips.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+
+class Wire:
+    """Listens on loopback and passes everything on to `upstream`."""
+
+    def __init__(self, upstream: tuple[str, int]) -> None:
+        self.upstream = upstream
+        self.messages: Counter[str] = Counter()
+        self.connections = 0
+        self._sockets: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def round_trips(self) -> int:
+        return self.messages["S"] + self.messages["Q"]
+
+    def forget(self) -> None:
+        self.messages.clear()
+
+    def cut(self) -> None:
+        """End every connection, as a server that goes away does."""
+        for sock in list(self._sockets):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self.upstream)
+                for sock in (client, server):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._sockets |= {client, server}
+                self.connections += 1
+                for target, ends in ((self._up, (client, server)), (self._down, (server, client))):
+                    threading.Thread(
+                        target=self._until_end, args=(target, *ends), daemon=True
+                    ).start()
+
+    def _until_end(self, pump: object, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            pump(source, sink)  # type: ignore[operator]
+        for sock in (source, sink):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _up(self, client: socket.socket, server: socket.socket) -> None:
+        pending = b""
+        started = False
+        while data := client.recv(65536):
+            pending += data
+            if not started and len(pending) >= 4:  # the start-up message has no type
+                (length,) = struct.unpack("!I", pending[:4])
+                if len(pending) >= length:
+                    code = struct.unpack("!I", pending[4:8])[0] if length == 8 else 0
+                    started = code not in (80877103, 80877104)  # SSL or GSS asked for first
+                    pending = pending[length:]
+            while started and len(pending) >= 5:
+                (length,) = struct.unpack("!I", pending[1:5])
+                if len(pending) < length + 1:
+                    break
+                self.messages[chr(pending[0])] += 1
+                pending = pending[length + 1 :]
+            server.sendall(data)
+
+    def _down(self, server: socket.socket, client: socket.socket) -> None:
+        while data := server.recv(65536):
+            client.sendall(data)
+
+
+def through(wire: Wire, url: str) -> str:
+    """The same database, reached through the proxy."""
+    parts = urlsplit(url)
+    login = parts.netloc.rpartition("@")[0]
+    return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{wire.port}"))
+
+
+@pytest.fixture
+def wire(url: str) -> Iterator[Wire]:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    proxy = Wire((parts.hostname, parts.port))
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def wire_url(wire: Wire, url: str) -> str:
+    return through(wire, url)
