@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["fix_postgres", "fix_users", "fix_wire"]
+pytest_plugins = ["fix_api", "fix_locks", "fix_postgres", "fix_users", "fix_wire"]
 
 # One step here is a round trip to a real database: the time of one example says nothing.
 _slow = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .serve import serve
+
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
@@ -24,6 +26,9 @@ def main(
     ] = False,
 ) -> None:
     """Run and look after a taskcore database and its API."""
+
+
+app.command()(serve)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ wrong back in. Everything else is decided here: the deadline, what is tried agai
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TypeAlias, TypeVar, cast
 
@@ -32,8 +32,13 @@ class Terms:
     """How long things may take, in seconds, and whether statements are prepared."""
 
     timeout: float
+    pool_timeout: float
     statement_timeout: float
     prepare: bool
+
+    def within(self, timeout: float | None) -> Terms:
+        """The same with another deadline."""
+        return self if timeout is None else replace(self, timeout=timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,9 @@ def _ask(
     repeated = False
     while True:
         if connection is None or connection.closed:
-            connection = cast(AnyConnection, (yield Checkout(deadline)))
+            connection = cast(
+                AnyConnection, (yield Checkout(min(deadline, monotonic() + terms.pool_timeout)))
+            )
         talk = exchange(
             connection,
             owner,

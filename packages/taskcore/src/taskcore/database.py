@@ -47,23 +47,26 @@ class _Settings:
         max_size: int = 10,
         max_waiting: int = 0,
         timeout: float = 5.0,
+        pool_timeout: float | None = None,
         statement_timeout: float | None = None,
         prepare: bool | None = None,
     ) -> None:
         """Nothing is connected yet.
 
         `timeout` is the deadline of one operation, in seconds: the wait for a connection, the
-        statements and a repetition together. `max_waiting` operations may wait for a connection
-        (0: any number). `prepare` is off behind a transaction pooler; without it, the host's name
+        statements and a repetition together; within it, `pool_timeout` bounds the wait for a
+        connection and `statement_timeout` each statement. `max_waiting` operations may wait for
+        a connection (0: any number). `prepare` is off behind a transaction pooler; without it, the host's name
         decides.
         """
         if min_size < 0 or max_size < 1 or max_size < min_size:
             raise InvalidInput("the pool needs 0 <= min_size <= max_size, and max_size >= 1")
-        if timeout <= 0 or (statement_timeout is not None and statement_timeout <= 0):
+        if min(timeout, pool_timeout or timeout, statement_timeout or timeout) <= 0:
             raise InvalidInput("timeouts must be more than 0 seconds")
         conninfo = libpq_conninfo(url)
         self.terms = Terms(
             timeout=timeout,
+            pool_timeout=pool_timeout or timeout,
             statement_timeout=statement_timeout or timeout,
             prepare=not is_pooled(conninfo) if prepare is None else prepare,
         )
@@ -107,14 +110,19 @@ class Database(_Settings):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def is_open(self) -> bool:
+        return self._pool is not None
+
     def stats(self) -> dict[str, int]:
         """The pool's counters."""
         return self._open_pool().get_stats()
 
-    def run(self, op: Op[Any, T]) -> T:
+    def run(self, op: Op[Any, T], *, timeout: float | None = None) -> T:
+        """Run an operation, in `timeout` seconds at most if that is given."""
         pool = self._open_pool()
         connection: Connection | None = None
-        flow = conversation(op, self.terms)
+        flow = conversation(op, self.terms.within(timeout))
         try:
             need: Need = next(flow)
             while True:
@@ -183,14 +191,19 @@ class AsyncDatabase(_Settings):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @property
+    def is_open(self) -> bool:
+        return self._pool is not None
+
     def stats(self) -> dict[str, int]:
         """The pool's counters."""
         return self._open_pool().get_stats()
 
-    async def run(self, op: Op[Any, T]) -> T:
+    async def run(self, op: Op[Any, T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
+        """Run an operation, in `timeout` seconds at most if that is given."""
         pool = self._open_pool()
         connection: AsyncConnection | None = None
-        flow = conversation(op, self.terms)
+        flow = conversation(op, self.terms.within(timeout))
         try:
             need: Need = next(flow)
             while True:

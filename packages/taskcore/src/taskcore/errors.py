@@ -7,7 +7,7 @@
     │   ├── NotTaskOwner
     │   ├── TaskNotFound
     │   └── StaleTask
-    ├── DatabaseUnavailable            try again later; `outcome_unknown` says what is known of a write
+    ├── DatabaseUnavailable            try again later; `outcome_unknown`: a write may have happened
     │   ├── NoConnection
     │   ├── ConnectionLost
     │   └── DeadlineExceeded

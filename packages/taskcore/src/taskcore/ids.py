@@ -11,7 +11,7 @@ _VARIANT = 0b10 << 62
 
 
 def new_task_id() -> UUID:
-    """A UUIDv7 whose 12 bits after the milliseconds are their fraction: ids sort as they were made."""
+    """A UUIDv7 with the fraction of the millisecond after it: ids sort as they were made."""
     milliseconds, fraction = divmod(time.time_ns(), 1_000_000)
     high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7 << 12 | fraction * 4096 // 1_000_000
     return UUID(int=high << 64 | _VARIANT | secrets.randbits(62))

@@ -47,6 +47,7 @@ from .schemas import (
     task_created,
     task_read,
     task_reads,
+    valid_owner,
 )
 
 Versions: TypeAlias = datetime | Iterable[datetime]
@@ -128,7 +129,7 @@ _DELETE = Statement(
     .returning(_tasks.c.id),
 )
 _WHY_MISSED = Statement(
-    select(getattr(getattr(func, SCHEMA), "taskcore_why_missed")(_OWNER, _ID)),
+    select(getattr(func, SCHEMA).taskcore_why_missed(_OWNER, _ID)),
 )
 
 # --- the operations -------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ def create_task(
     owner: str, task: TaskCreate, *, key: str | None = None
 ) -> Op[CreatedRow, TaskCreated]:
     """Make a task. With an idempotency key the same task, however often it is run."""
-    task_id = new_task_id() if key is None else derived_task_id(owner, _valid_key(key))
+    task_id = new_task_id() if key is None else _derived_id(owner, key)
     return Op(owner, _create, (task_id, task), task_created)
 
 
@@ -267,16 +268,22 @@ def _valid_id(task_id: object) -> UUID:
     return task_id
 
 
+def _derived_id(owner: object, key: object) -> UUID:
+    return derived_task_id(valid_owner(owner), _valid_key(key))
+
+
 def _valid_key(key: object) -> str:
     if not isinstance(key, str) or not re.fullmatch(r"[!-~]{1,255}", key):
         raise InvalidInput("key must have 1 to 255 visible ASCII characters")
     return key
 
 
-def _versions(expected: Versions | None) -> list[datetime] | None:
+def _versions(expected: object) -> list[datetime] | None:
     if expected is None:
         return None
-    versions: list[Any] = [expected] if isinstance(expected, datetime) else list(expected)
-    if not all(isinstance(version, datetime) and version.tzinfo for version in versions):
+    versions: list[Any] = list(expected) if isinstance(expected, Iterable) else [expected]
+    if not all(
+        isinstance(version, datetime) and version.utcoffset() is not None for version in versions
+    ):
         raise InvalidInput("expected must be the updated_at of a task, with its time zone")
     return versions

@@ -59,6 +59,11 @@ def head() -> str:
     return _scripts().get_heads()[0]
 
 
+def older_revisions() -> frozenset[str]:
+    """The revisions that are behind this code."""
+    return frozenset(script.revision for script in _scripts().walk_revisions()) - {head()}
+
+
 def current(url: str) -> str | None:
     """The revision that the database is at; None before the first."""
     with _connection(url) as connection:
@@ -309,6 +314,7 @@ __all__ = [
     "current",
     "downgrade",
     "head",
+    "older_revisions",
     "sql",
     "upgrade",
 ]

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar, overload
 
-from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from .effects import Op, Query, Row
-from .errors import ConnectionLost, TaskcoreError
+from .errors import ConnectionLost, DatabaseFault, SessionRefused, TaskcoreError
 from .models import Task
 from .sqlstates import error_for
 from .wire import TENANT_ROLE
@@ -50,12 +50,20 @@ def run_in(session: Session | AsyncSession, op: Op[Any, T]) -> T | Awaitable[T]:
 
 
 def _run(session: Session, op: Op[R, T]) -> T:
-    session.flush()
-    with _translated():
-        connection = session.connection(bind_arguments={"mapper": inspect(Task)})
+    connection = _connection(session)
     with _bound(connection, op.owner):
         result = _drive(session, connection, op)
     return op.shape(result)
+
+
+def _connection(session: Session) -> Connection:
+    """The session's connection, after what was pending; a failing flush is the caller's."""
+    try:
+        session.flush()
+        with _translated():
+            return session.connection(bind_arguments={"mapper": inspect(Task)})
+    except PendingRollbackError as error:  # an earlier flush has failed
+        raise SessionRefused from error
 
 
 def _drive(session: Session, connection: Connection, op: Op[R, T]) -> R:
@@ -70,6 +78,9 @@ def _drive(session: Session, connection: Connection, op: Op[R, T]) -> R:
             else:
                 if query.statement.writes:
                     _expire_tasks(session)
+                    # The session knows nothing of this write. After going back to a savepoint of
+                    # the caller's it would keep what it has read since.
+                    event.listen(session, "after_soft_rollback", _expire_tasks)
                 query = steps.send(found)
     except StopIteration as done:
         result: R = done.value
@@ -105,7 +116,7 @@ def _utc(value: object) -> object:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-def _expire_tasks(session: Session) -> None:
+def _expire_tasks(session: Session, _: object = None) -> None:
     for instance in session.identity_map.values():
         if isinstance(instance, Task):
             session.expire(instance)
@@ -116,6 +127,13 @@ def _translated(*, binding: bool = False) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # psycopg and asyncpg both say it so.
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        raise error_for(sqlstate, binding=binding) if sqlstate else ConnectionLost() from error.orig
+        raise _error_for(error, binding=binding) from error.orig
+
+
+def _error_for(error: DBAPIError, *, binding: bool) -> TaskcoreError:
+    # psycopg and asyncpg both say it so.
+    if sqlstate := getattr(error.orig, "sqlstate", None):
+        return error_for(sqlstate, binding=binding)
+    # No word from the server: it is gone, or the driver could not send the values.
+    lost = isinstance(error, (OperationalError, InterfaceError))
+    return ConnectionLost() if lost else DatabaseFault()

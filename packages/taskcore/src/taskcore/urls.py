@@ -9,19 +9,19 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .errors import InvalidInput
 
-_SCHEME = re.compile(r"^postgres(ql)?(\+\w+)?://")
+_START = re.compile(r"^postgres(?:ql)?(?:\+\w+)?://(?P<login>[^@/]*@)?")
 _POOLER = "-pooler"
 
 
 def libpq_conninfo(url: str) -> str:
     """The connection string for a URL of any driver's dialect; no message repeats the URL."""
-    scheme = _SCHEME.match(url)
-    if scheme is None:
+    start = _START.match(url)
+    if start is None:
         raise InvalidInput("the database URL must start with postgresql://")
-    # asyncpg calls sslmode ssl.
-    plain = re.sub(r"([?&])ssl=", r"\1sslmode=", "postgresql://" + url[scheme.end() :])
+    # asyncpg calls sslmode ssl; a password may contain the same characters.
+    rest = re.sub(r"([?&])ssl=", r"\1sslmode=", url[start.end() :])
     try:
-        return make_conninfo(plain)
+        return make_conninfo(f"postgresql://{start['login'] or ''}{rest}")
     except psycopg.ProgrammingError as error:
         parameter = re.search(r'invalid URI query parameter: "([^"]*)"', str(error))
         reason = f": PostgreSQL knows no parameter {parameter[1]!r}" if parameter else ""

@@ -1,0 +1,113 @@
+"""The outermost layer of ours: what is true of every answer, errors of any kind included.
+
+A request id, a log line, CORS headers, and a problem document in place of what went wrong. Within
+it, a path with a trailing slash is the path without: no redirect, which would lose body or token.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from time import perf_counter
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import problems
+from .logs import ACCESS
+from .telemetry import count_problem
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_log = logging.getLogger(__name__)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "If-Match",
+    "If-None-Match",
+    "Idempotency-Key",
+    "X-Request-ID",
+)
+EXPOSED_HEADERS = (
+    "ETag",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+    "Idempotency-Replayed",
+)
+_A_DAY = 24 * 60 * 60
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, whose refusal of a preflight is plain text: here the missing headers say it."""
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_credentials=True,
+            allow_methods=METHODS,
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=EXPOSED_HEADERS,
+            max_age=_A_DAY,
+        )
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        headers = super().preflight_response(request_headers).headers
+        kept = {name: value for name, value in headers.items() if not name.startswith("content-")}
+        return Response(None, 204, kept)
+
+
+class Edge:
+    """Gives each request its id, and each answer its log line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = perf_counter()
+        request_id = _request_id(scope)
+        scope["taskapi.request_id"] = request_id
+        path: str = scope["path"]
+        if len(path) > 1 and path.endswith("/"):
+            scope["path"] = path[:-1]
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-request-id", request_id.encode()))
+                if scope["app"].state.draining:
+                    message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            status = status or 499
+        except Exception as error:
+            _log.error("unhandled %s", type(error).__name__, exc_info=error)
+            if status:  # the answer has begun: only the connection's end can say it now
+                raise
+            problem = problems.Problem(problems.INTERNAL_ERROR)
+            count_problem(problem)
+            await problems.answer(problem, request_id)(scope, receive, send_with_id)
+        finally:
+            ACCESS.log(scope, status, perf_counter() - started)
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return secrets.token_hex(8)

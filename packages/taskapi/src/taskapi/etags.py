@@ -1,0 +1,40 @@
+"""ETags: a task's is its version, a list's a digest of its bytes. All are strong."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+Versions: TypeAlias = Sequence[datetime]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TAG = re.compile(r'(W/)?"([^"]*)"')
+_VERSION = re.compile(r"[0-9a-f]{1,15}")
+
+
+def of_version(version: datetime) -> str:
+    return f'"{(version - _EPOCH) // _MICROSECOND:x}"'
+
+
+def of_bytes(body: bytes) -> str:
+    return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+
+
+def matching_versions(if_match: str) -> Versions | None:
+    """The versions that an If-Match allows: None for any of them, none for a tag of nobody's."""
+    if if_match.strip() == "*":
+        return None
+    strong = [tag for weak, tag in _TAG.findall(if_match) if not weak]
+    return [_EPOCH + int(tag, 16) * _MICROSECOND for tag in strong if _VERSION.fullmatch(tag)]
+
+
+def is_known(etag: str, if_none_match: str | None) -> bool:
+    """Whether a client that sends this If-None-Match has the representation already."""
+    if if_none_match is None:
+        return False
+    tags = (tag for _, tag in _TAG.findall(if_none_match))
+    return if_none_match.strip() == "*" or etag.strip('"') in tags

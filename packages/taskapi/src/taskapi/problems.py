@@ -1,0 +1,145 @@
+"""Every error answer: one format (RFC 9457), one table, one way to raise it.
+
+The table says for each of taskcore's errors which status, code and sentence a client gets. Nothing
+of an exception reaches the answer but its class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from taskcore import errors as core
+
+MEDIA_TYPE = "application/problem+json"
+# True of every answer, errors too: what one user is told is no other user's, nor tomorrow's.
+CACHING = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What can go wrong, as a client sees it."""
+
+    status: int
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one field, named as the client knows it."""
+
+    field: str
+    message: str
+
+
+TOKEN_MISSING = Kind(401, "token_missing", "A bearer token is needed.")
+TOKEN_MALFORMED = Kind(401, "token_malformed", "The token is malformed.")
+TOKEN_INVALID = Kind(401, "token_invalid", "The token is not valid here.")
+TOKEN_EXPIRED = Kind(401, "token_expired", "The token has expired.")
+TOKEN_NOT_YET_VALID = Kind(401, "token_not_yet_valid", "The token is not valid yet.")
+USER_UNKNOWN = Kind(401, "user_unknown", "The user of the token does not exist.")
+NOT_TASK_OWNER = Kind(403, "not_task_owner", "The task belongs to another user.")
+TASK_NOT_FOUND = Kind(404, "task_not_found", "There is no such task.")
+ROUTE_NOT_FOUND = Kind(404, "route_not_found", "There is nothing at this path.")
+METHOD_NOT_ALLOWED = Kind(405, "method_not_allowed", "This path does not take this method.")
+STALE_VERSION = Kind(412, "stale_version", "The task has changed since it was read.")
+INVALID_JSON = Kind(400, "invalid_json", "The body is not valid JSON in UTF-8.")
+UNSUPPORTED_MEDIA_TYPE = Kind(
+    415, "unsupported_media_type", "The body must have the content type application/json."
+)
+BODY_TOO_LARGE = Kind(413, "body_too_large", "The body is too large.")
+VALIDATION_FAILED = Kind(422, "validation_failed", "Some of what was sent is not valid.")
+DATABASE_UNAVAILABLE = Kind(
+    503, "database_unavailable", "The database cannot be reached right now; nothing was changed."
+)
+OUTCOME_UNKNOWN = Kind(
+    503,
+    "outcome_unknown",
+    "The connection to the database broke: whether the change was made is unknown.",
+)
+NOT_READY = Kind(503, "not_ready", "This process cannot serve right now.")
+KEYS_UNAVAILABLE = Kind(
+    503, "keys_unavailable", "The keys that tokens are verified with cannot be fetched right now."
+)
+INTERNAL_ERROR = Kind(500, "internal_error", "Something went wrong on our side.")
+
+# The most special class that an error is an instance of decides.
+_OF_ERROR: dict[type[core.TaskcoreError], Kind] = {
+    core.UnknownUser: USER_UNKNOWN,
+    core.NotTaskOwner: NOT_TASK_OWNER,
+    core.TaskNotFound: TASK_NOT_FOUND,
+    core.StaleTask: STALE_VERSION,
+    core.DatabaseUnavailable: DATABASE_UNAVAILABLE,
+    core.DatabaseNotReady: DATABASE_UNAVAILABLE,
+    core.DatabaseClosed: DATABASE_UNAVAILABLE,
+    core.TaskcoreError: INTERNAL_ERROR,
+}
+RETRY_AFTER = "1"
+
+
+class Problem(Exception):
+    """An answer that is an error."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        *,
+        faults: Sequence[Fault] = (),
+        checks: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(kind.code)
+        self.kind = kind
+        self.faults = faults
+        self.checks = checks
+        self.headers = {**CACHING, **_headers(kind), **(headers or {})}
+
+
+def of_error(error: core.TaskcoreError, *, hide_foreign_tasks: bool) -> Problem:
+    """What an error of the library's means to a client."""
+    kind = next(_OF_ERROR[cls] for cls in type(error).__mro__ if cls in _OF_ERROR)
+    if kind is NOT_TASK_OWNER and hide_foreign_tasks:
+        kind = TASK_NOT_FOUND
+    if isinstance(error, core.DatabaseUnavailable) and error.outcome_unknown:
+        kind = OUTCOME_UNKNOWN
+    return Problem(kind)
+
+
+def document(problem: Problem, request_id: str) -> dict[str, Any]:
+    kind = problem.kind
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(kind.status).phrase,
+        "status": kind.status,
+        "detail": kind.detail,
+        "code": kind.code,
+        "request_id": request_id,
+    }
+    if kind is VALIDATION_FAILED:
+        content["errors"] = list(problem.faults)
+    if problem.checks is not None:
+        content["checks"] = problem.checks
+    return content
+
+
+def answer(problem: Problem, request_id: str) -> Response:
+    content = orjson.dumps(document(problem, request_id))
+    return Response(content, problem.kind.status, problem.headers, MEDIA_TYPE)
+
+
+def _headers(kind: Kind) -> dict[str, str]:
+    if kind is TOKEN_MISSING:
+        return {"WWW-Authenticate": "Bearer"}
+    if kind.status == 401:
+        description = kind.detail.rstrip(".")
+        challenge = f'Bearer error="invalid_token", error_description="{description}"'
+        return {"WWW-Authenticate": challenge}
+    if kind.status == 503:
+        return {"Retry-After": RETRY_AFTER}
+    return {}

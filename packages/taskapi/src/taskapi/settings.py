@@ -1,0 +1,155 @@
+"""What a server is told by its environment, checked before anything starts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from taskcore import InvalidInput, TaskcoreError
+from taskcore.urls import libpq_conninfo
+
+_SHORTEST_SECRET = 32
+
+
+class ConfigurationError(TaskcoreError):
+    """The configuration is not usable."""
+
+
+def _named(name: str) -> AliasChoices:
+    """The variable's own name, without the prefix that the others have."""
+    return AliasChoices(name, name.lower())
+
+
+class Settings(BaseSettings):
+    """Variables of the environment; those without a name of their own start with TASKAPI_."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TASKAPI_", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    database_url: SecretStr = Field(
+        validation_alias=_named("DATABASE_URL"),
+        description="Where the tasks are: a PostgreSQL URL, pooled or direct.",
+    )
+    better_auth_secret: SecretStr = Field(
+        validation_alias=_named("BETTER_AUTH_SECRET"),
+        description="The secret that tokens are signed with (HS256), at least 32 bytes.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("http://localhost:3000",),
+        validation_alias=_named("CORS_ORIGINS"),
+        description="The origins whose pages may call, separated by commas.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        validation_alias=_named("HOST"),
+        description="The address to listen on.",
+    )
+    port: int = Field(
+        default=8000,
+        ge=0,
+        le=65535,
+        validation_alias=_named("PORT"),
+        description="The port to listen on.",
+    )
+    pool_size: int = Field(
+        default=10, ge=1, le=1000, description="Connections to the database, per process."
+    )
+    pool_wait: float = Field(
+        default=5.0, gt=0, description="Seconds that a request may wait for a connection."
+    )
+    pool_queue: int = Field(
+        default=100, ge=1, description="Requests that may wait for a connection at once."
+    )
+    deadline: float = Field(
+        default=5.0, gt=0, description="Seconds for all that a request does in the database."
+    )
+    statement_timeout: float = Field(
+        default=5.0, gt=0, description="Seconds for one statement, enforced by the server."
+    )
+    transaction_pooler: bool | None = Field(
+        default=None,
+        description="Whether a transaction pooler is in front; by default the host's name tells.",
+    )
+    body_limit: int = Field(default=256 * 1024, ge=1, description="The largest body, in bytes.")
+    hide_foreign_tasks: bool = Field(
+        default=False, description="Answer 404 instead of 403 for another user's task."
+    )
+    drain_seconds: float = Field(
+        default=5.0, ge=0, description="Seconds between not being ready any more and closing."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="json, text, or what suits standard error."
+    )
+    docs: bool = Field(default=True, description="Whether /docs is served.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _readable(cls, url: SecretStr) -> SecretStr:
+        libpq_conninfo(url.get_secret_value())
+        return url
+
+    @field_validator("better_auth_secret")
+    @classmethod
+    def _strong(cls, secret: SecretStr) -> SecretStr:
+        if len(secret.get_secret_value().encode()) < _SHORTEST_SECRET:
+            raise ValueError(
+                f"needs at least {_SHORTEST_SECRET} bytes, as `openssl rand -base64 32` prints them"
+            )
+        return secret
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _separated(cls, origins: object) -> object:
+        if isinstance(origins, str):
+            return tuple(origin.strip() for origin in origins.split(",") if origin.strip())
+        return origins
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            scheme, separator, host = origin.partition("://")
+            if scheme not in ("http", "https") or not separator or not host or "/" in host:
+                raise ValueError("each must be an origin such as https://app.example.com")
+        return origins
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The settings, or one sentence that says what to set."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise ConfigurationError(_sentence(error)) from None
+
+
+def variable(name: str) -> str:
+    """The variable that sets a field."""
+    alias = Settings.model_fields[name].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"TASKAPI_{name.upper()}"
+
+
+def _sentence(error: ValidationError) -> str:
+    """Every fault in one line, by the variable's name and never with its value."""
+    parts = []
+    for fault in error.errors(include_input=False, include_url=False):
+        where = str(fault["loc"][0]) if fault["loc"] else ""
+        name = variable(where) if where in Settings.model_fields else where.upper()
+        cause = fault.get("ctx", {}).get("error")
+        if fault["type"] == "missing":
+            parts.append(f"set {name} ({_purpose(name)})")
+        else:
+            parts.append(f"{name} {cause if isinstance(cause, ValueError) else fault['msg']}")
+    return "; ".join(parts)
+
+
+def _purpose(name: str) -> str:
+    for field, info in Settings.model_fields.items():
+        if variable(field) == name and info.description:
+            return info.description[0].lower() + info.description[1:].rstrip(".")
+    return "see the README"
+
+
+__all__ = ["ConfigurationError", "InvalidInput", "Settings", "variable"]
