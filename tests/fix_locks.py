@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import BinaryExpression, bindparam, create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.visitors import replacement_traverse
+
 from taskcore import (
     AsyncDatabase,
     Database,

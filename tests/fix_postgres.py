@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+
 from taskcore import embedded, schema
 
 VERSION = int(os.environ.get("TASKCORE_TEST_PG", "18"))

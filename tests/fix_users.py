@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+
 from taskcore import AsyncDatabase, Database
 
 

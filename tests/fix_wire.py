@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
@@ -25,6 +25,7 @@ class Wire:
         self.messages: Counter[str] = Counter()
         self.connections = 0
         self._sockets: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -43,8 +44,11 @@ class Wire:
                 sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
+        for thread in self._threads:
+            thread.join(10)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -55,17 +59,33 @@ class Wire:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets |= {client, server}
                 self.connections += 1
-                for target, ends in ((self._up, (client, server)), (self._down, (server, client))):
-                    threading.Thread(
-                        target=self._until_end, args=(target, *ends), daemon=True
-                    ).start()
+                self._start(self._up, client, server)
+                self._start(self._down, server, client)
 
-    def _until_end(self, pump: object, source: socket.socket, sink: socket.socket) -> None:
+    def _start(
+        self,
+        pump: Callable[[socket.socket, socket.socket], None],
+        source: socket.socket,
+        sink: socket.socket,
+    ) -> None:
+        thread = threading.Thread(target=self._until_end, args=(pump, source, sink), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _until_end(
+        self,
+        pump: Callable[[socket.socket, socket.socket], None],
+        source: socket.socket,
+        sink: socket.socket,
+    ) -> None:
         with suppress(OSError):
-            pump(source, sink)  # type: ignore[operator]
+            pump(source, sink)
         for sock in (source, sink):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+        # The other direction's thread closes the other socket.
+        self._sockets.discard(source)
+        source.close()
 
     def _up(self, client: socket.socket, server: socket.socket) -> None:
         pending = b""

@@ -6,16 +6,17 @@ says, so that nobody is told "not yours" where there is nothing, or the other wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from itertools import cycle
-from typing import Any
-from uuid import UUID
+from itertools import count, cycle
+from typing import Any, TypeAlias
+from uuid import UUID, uuid4
 
-from fix_locks import Run, awaiting
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from fix_locks import Run, awaiting
 from taskcore import (
     Database,
     NotTaskOwner,
@@ -47,6 +48,7 @@ users = st.integers(0, 3)  # the last one does not exist
 titles = st.text("abc é", min_size=1, max_size=4).filter(str.strip)
 drivers = st.booleans()
 wishes = st.sampled_from(["any", "current", "stale", "either", "never"])
+Pick: TypeAlias = tuple[str, int]
 picks = st.tuples(
     st.sampled_from(["own", "own", "foreign", "deleted", "random"]), st.integers(0, 99)
 )
@@ -56,11 +58,11 @@ changes = st.fixed_dictionaries(
 
 
 class Isolation(RuleBasedStateMachine):
-    def __init__(self, runs: tuple[Run, Run], owners: list[str], count: Callable[[], object]):
+    def __init__(self, runs: tuple[Run, Run], owners: list[str], taken: Iterator[int]):
         super().__init__()
         self.runs = runs
         self.owners = [*owners, NOBODY]
-        self.count = count
+        self.count: Callable[[], int] = lambda: next(taken)
         self.turns = cycle(runs)
         self.tasks: dict[str, dict[UUID, TaskRead]] = {owner: {} for owner in owners}
         self.past: dict[UUID, list[datetime]] = {}
@@ -76,43 +78,44 @@ class Isolation(RuleBasedStateMachine):
         self.made(driver, create_task(self.owners[user], draft, key=key), draft)
 
     @rule(user=users, title=titles, pick=picks, driver=drivers)
-    def create_with_an_id(
-        self, user: int, title: str, pick: tuple[str, int], driver: bool
-    ) -> None:
-        """Nobody draws an id of another user's; if somebody did, it would be a task of their own."""
+    def create_with_an_id(self, user: int, title: str, pick: Pick, driver: bool) -> None:
+        """Nobody draws another user's id; if somebody did, it would be a task of their own."""
         draft, owner = TaskCreate(title=title), self.owners[user]
         task = self.pick(owner, pick)
         self.made(driver, Op(owner, operations._create, (task, draft), task_created), draft)
 
     @rule(user=users, pick=picks, driver=drivers)
-    def get(self, user: int, pick: tuple[str, int], driver: bool) -> None:
-        self.hit(driver, user, pick, "any", lambda owner, task, _: get_task(owner, task), {})
+    def get(self, user: int, pick: Pick, driver: bool) -> None:
+        self.on(driver, user, pick, "any", lambda owner, task, _: get_task(owner, task), _nothing)
 
     @rule(user=users, pick=picks, wish=wishes, driver=drivers)
-    def toggle(self, user: int, pick: tuple[str, int], wish: str, driver: bool) -> None:
-        own = self.tasks.get(self.owners[user], {}).get(self.pick(self.owners[user], pick))
-        change = {"completed": not own.completed} if own else {}
-        self.hit(driver, user, pick, wish, _versioned(toggle_task), change)
+    def toggle(self, user: int, pick: Pick, wish: str, driver: bool) -> None:
+        def change(before: TaskRead) -> dict[str, Any]:
+            return {"completed": not before.completed}
+
+        self.on(driver, user, pick, wish, _with(toggle_task), change)
 
     @rule(user=users, pick=picks, wish=wishes, done=st.booleans(), driver=drivers)
-    def set_completed(
-        self, user: int, pick: tuple[str, int], wish: str, done: bool, driver: bool
-    ) -> None:
-        self.hit(
-            driver, user, pick, wish, _versioned(set_task_completed, done), {"completed": done}
-        )
+    def set_completed(self, user: int, pick: Pick, wish: str, done: bool, driver: bool) -> None:
+        change = {"completed": done}
+        self.on(driver, user, pick, wish, _with(set_task_completed, done), lambda _: change)
 
-    @rule(user=users, pick=picks, wish=wishes, change=changes, driver=drivers)
+    @rule(user=users, pick=picks, wish=wishes, fields=changes, driver=drivers)
     def update(
-        self, user: int, pick: tuple[str, int], wish: str, change: dict[str, Any], driver: bool
+        self, user: int, pick: Pick, wish: str, fields: dict[str, Any], driver: bool
     ) -> None:
-        asked = TaskUpdate(**change)
+        asked = TaskUpdate(**fields)
         change = asked.model_dump(exclude_unset=True)
-        self.hit(driver, user, pick, wish, _versioned(update_task, asked), change)
+        self.on(driver, user, pick, wish, _with(update_task, asked), lambda _: change)
 
     @rule(user=users, pick=picks, wish=wishes, driver=drivers)
-    def delete(self, user: int, pick: tuple[str, int], wish: str, driver: bool) -> None:
-        self.hit(driver, user, pick, wish, _versioned(delete_task), None)
+    def delete(self, user: int, pick: Pick, wish: str, driver: bool) -> None:
+        self.on(driver, user, pick, wish, _with(delete_task), None)
+
+    @rule(driver=drivers)
+    def list_of_nobody(self, driver: bool) -> None:
+        self.count()
+        assert self.outcome(driver, list_tasks(NOBODY)) is UnknownUser
 
     @invariant()
     def every_list_is_the_models(self) -> None:
@@ -122,29 +125,28 @@ class Isolation(RuleBasedStateMachine):
 
     def made(self, driver: bool, op: Op[Any, Any], draft: TaskCreate) -> None:
         self.count()
+        created = self.outcome(driver, op)
         if op.owner == NOBODY:
-            assert self.outcome(driver, op) is UnknownUser
+            assert created is UnknownUser
             return
-        own, created = self.tasks[op.owner], self.runs[driver](op)
-        task = TaskRead(**created.model_dump())
+        own, task = self.tasks[op.owner], TaskRead(**created.model_dump())
         assert created.replayed == (task.id in own)
         if created.replayed:
             assert task == own[task.id]
-        else:
-            assert task.user_id == op.owner
-            assert draft == TaskCreate.model_validate(task, from_attributes=True)
-            assert all(task.created_at >= older.created_at for older in own.values())
-            own[task.id] = task
-            self.past.setdefault(task.id, []).append(task.updated_at)
+            return
+        wanted = (op.owner, draft.title, draft.completed)
+        assert (task.user_id, task.title, task.completed) == wanted
+        assert all(task.created_at >= older.created_at for older in own.values())
+        self.keep(task)
 
-    def hit(
+    def on(
         self,
         driver: bool,
         user: int,
-        pick: tuple[str, int],
+        pick: Pick,
         wish: str,
         make: Callable[[str, UUID, list[datetime] | None], Op[Any, Any]],
-        change: dict[str, Any] | None,
+        change: Callable[[TaskRead], dict[str, Any]] | None,
     ) -> None:
         """An operation on one task; `change` is what it does to it, None that it deletes it."""
         self.count()
@@ -160,11 +162,78 @@ class Isolation(RuleBasedStateMachine):
             del self.tasks[owner][task]
         else:
             before = self.tasks[owner][task]
-            assert got.model_dump() == {
-                **before.model_dump(),
-                **change,
-                "updated_at": got.updated_at,
-            }
-            assert got.updated_at > before.updated_at or not change
-            self.tasks[owner][task] = got
-            self.past[task].append(got.updated_at)
+            changed = {**change(before), "updated_at": got.updated_at}
+            assert got == before.model_copy(update=changed)
+            assert change is _nothing or got.updated_at > before.updated_at
+            self.keep(got)
+
+    def outcome(self, driver: bool, op: Op[Any, Any]) -> Any:
+        """The result, or the class of the miss."""
+        try:
+            return self.runs[driver](op)
+        except TaskMissed as missed:
+            return type(missed)
+
+    def miss(self, owner: str, task: UUID, expected: list[datetime] | None) -> Any:
+        """The miss that the model foresees; None for a hit."""
+        if owner == NOBODY:
+            return UnknownUser
+        own = self.tasks[owner].get(task)
+        if own is None:
+            return NotTaskOwner if task in self.held() else TaskNotFound
+        return StaleTask if expected is not None and own.updated_at not in expected else None
+
+    def keep(self, task: TaskRead) -> None:
+        self.tasks[task.user_id][task.id] = task
+        self.past.setdefault(task.id, []).append(task.updated_at)
+
+    def held(self) -> list[UUID]:
+        return [task for own in self.tasks.values() for task in own]
+
+    def pick(self, owner: str, pick: Pick) -> UUID:
+        kind, number = pick
+        own = self.tasks.get(owner, {})
+        known: dict[str, list[UUID]] = {
+            "own": list(own),
+            "foreign": [task for task in self.held() if task not in own],
+            "deleted": [task for task in self.past if task not in self.held()],
+        }
+        some = known.get(kind)
+        return some[number % len(some)] if some else uuid4()
+
+    def expected(self, owner: str, task: UUID, wish: str) -> list[datetime] | None:
+        own = self.tasks.get(owner, {}).get(task)
+        current = [own.updated_at] if own else []
+        stale = [version for version in self.past.get(task, []) if version not in current]
+        return {
+            "any": None,
+            "current": current,
+            "stale": stale,
+            "either": stale + current,
+            "never": [NEVER],
+        }[wish]
+
+
+def _nothing(_: TaskRead) -> dict[str, Any]:
+    return {}
+
+
+def _with(
+    make: Callable[..., Op[Any, Any]], *arguments: object
+) -> Callable[[str, UUID, list[datetime] | None], Op[Any, Any]]:
+    return lambda owner, task, expected: make(owner, task, *arguments, expected=expected)
+
+
+def test_every_user_sees_what_the_model_says(
+    url: str, db: Database, make_user: Callable[[], str]
+) -> None:
+    steps, least = STEPS[settings.get_current_profile_name()]
+    taken = count()
+    with awaiting(url) as awaited:
+
+        class Here(Isolation):
+            def __init__(self) -> None:
+                super().__init__((db.run, awaited), [make_user() for _ in range(3)], taken)
+
+        run_state_machine_as_test(Here, settings=settings(stateful_step_count=steps))
+    assert next(taken) >= least

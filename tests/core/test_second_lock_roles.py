@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from fix_locks import ATTEMPTS, Admin, leaks, new_task, new_user
 from psycopg import sql
+
+from fix_locks import ATTEMPTS, Admin, leaks, new_task, new_user
 from taskcore import Database, Op, RowRefused, get_task, list_tasks, operations, schema
 from taskcore.effects import Effect, Row, rows
 from taskcore.embedded import Server
@@ -38,7 +39,7 @@ def _as(url: str, login: str) -> str:
 
 
 def _do(admin: Admin, statement: str, *names: str) -> None:
-    admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+    admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_outside_the_lock_sees_nothing(ground: Ground) -> None:
 
 def _select(ground: Ground, before: str = "SELECT 1") -> list[Any]:
     with psycopg.connect(ground.url) as connection:
-        connection.execute(before)  # type: ignore[arg-type]
+        connection.execute(before)
         return connection.execute("SELECT user_id FROM public.tasks").fetchall()
 
 

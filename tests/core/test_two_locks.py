@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from fix_locks import ATTEMPTS, DRIVERS, Admin, Run, leaks, new_task, new_user
 from sqlalchemy import Text, bindparam, select, update
+
+from fix_locks import ATTEMPTS, DRIVERS, Admin, Run, leaks, new_task, new_user
 from taskcore import Op, RowRefused, Task, TaskNotFound, get_task, operations
 from taskcore.effects import Effect, Row, Statement, rows
 
@@ -114,7 +115,7 @@ def test_a_statement_without_any_condition_reaches_the_own_rows_only(
     alice, bob = new_user(owner_of_all), new_user(owner_of_all)
     for owner in (alice, alice, bob):
         new_task(owner_of_all, owner)
-    sweep = Op(alice, lambda _: rows(statement), (), list)
+    sweep: Op[list[Row], list[Row]] = Op(alice, lambda _: rows(statement), (), list)
     assert run(sweep) == [(alice,), (alice,)]
 
     owner_of_all.execute("ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY")

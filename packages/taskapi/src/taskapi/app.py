@@ -13,7 +13,7 @@ from starlette.routing import Match
 from taskcore import AsyncDatabase, TaskcoreError, schema
 
 from . import docs, health, logs, openapi, problems, routes
-from .auth import Door
+from .auth import door_for
 from .edge import METHODS, Cors, Edge
 from .problems import Problem
 from .settings import ConfigurationError, Settings
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"logs": False},
     )
     app.state.settings = settings
-    app.state.door = Door(settings.better_auth_secret.get_secret_value())
+    app.state.door = door_for(settings)
     app.state.draining = False
     app.state.older_revisions = schema.older_revisions()
     app.state.database = AsyncDatabase(
@@ -74,7 +74,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with app.state.database:
-        yield
+        await app.state.door.open()
+        try:
+            yield
+        finally:
+            await app.state.door.close()
 
 
 async def _answer_problem(request: Request, problem: Problem) -> Response:

@@ -20,8 +20,11 @@ async def live() -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """The database is there, its schema is not behind the code, and no stop is under way."""
+    """The database is there, its schema not behind the code, keys are, and no stop is under way."""
     checks = await _database(request.app)
+    keys = request.app.state.door.keys
+    if keys is not None:
+        checks["keys"] = "ok" if keys.loaded else "unavailable"
     if request.app.state.draining:
         checks["process"] = "stopping"
     if any(result != "ok" for result in checks.values()):

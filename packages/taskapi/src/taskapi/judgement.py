@@ -32,7 +32,7 @@ class TaskRoute(APIRoute):
 
         async def judge(request: Request) -> Response:
             state = request.app.state
-            request.scope[USER] = state.door.identify(request.scope["headers"])
+            request.scope[USER] = await state.door.identify(request.scope["headers"])
             faults: Faults = []
             values = {name: take(request, faults) for name, take in takes}
             for name, body in with_body:

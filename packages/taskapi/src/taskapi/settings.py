@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from taskcore import InvalidInput, TaskcoreError
@@ -33,9 +41,41 @@ class Settings(BaseSettings):
         validation_alias=_named("DATABASE_URL"),
         description="Where the tasks are: a PostgreSQL URL, pooled or direct.",
     )
-    better_auth_secret: SecretStr = Field(
+    better_auth_secret: SecretStr | None = Field(
+        default=None,
         validation_alias=_named("BETTER_AUTH_SECRET"),
-        description="The secret that tokens are signed with (HS256), at least 32 bytes.",
+        description="The secret that HS256 tokens are signed with, at least 32 bytes.",
+    )
+    better_auth_secret_previous: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        validation_alias=_named("BETTER_AUTH_SECRET_PREVIOUS"),
+        description="Secrets that are being rotated out and still hold, separated by commas.",
+    )
+    better_auth_url: str | None = Field(
+        default=None,
+        validation_alias=_named("BETTER_AUTH_URL"),
+        description="Better Auth's base URL: its keys verify tokens, which must name it.",
+    )
+    jwks_url: str | None = Field(
+        default=None,
+        validation_alias=_named("JWKS_URL"),
+        description="Where the keys are, if not at BETTER_AUTH_URL/api/auth/jwks.",
+    )
+    jwt_issuer: str | None = Field(
+        default=None,
+        description="The issuer that tokens must name; for keys, BETTER_AUTH_URL by default.",
+    )
+    jwt_audience: str | None = Field(
+        default=None,
+        description="The audience that tokens must name; for keys, BETTER_AUTH_URL by default.",
+    )
+    jwt_leeway: float = Field(
+        default=30.0, ge=0, le=600, description="Seconds that clocks may differ by."
+    )
+    jwks_stale_limit: float = Field(
+        default=86_400.0,
+        ge=600,
+        description="Seconds that fetched keys hold while their endpoint is away.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("http://localhost:3000",),
@@ -93,19 +133,28 @@ class Settings(BaseSettings):
 
     @field_validator("better_auth_secret")
     @classmethod
-    def _strong(cls, secret: SecretStr) -> SecretStr:
-        if len(secret.get_secret_value().encode()) < _SHORTEST_SECRET:
-            raise ValueError(
-                f"needs at least {_SHORTEST_SECRET} bytes, as `openssl rand -base64 32` prints them"
-            )
-        return secret
+    def _strong(cls, secret: SecretStr | None) -> SecretStr | None:
+        return secret and _strong(secret)
+
+    @field_validator("better_auth_secret_previous", mode="before")
+    @classmethod
+    def _several(cls, secrets: object) -> object:
+        return _separated(secrets)
+
+    @field_validator("better_auth_secret_previous")
+    @classmethod
+    def _all_strong(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return tuple(_strong(secret) for secret in secrets)
+
+    @field_validator("better_auth_url", "jwks_url")
+    @classmethod
+    def _private(cls, url: str | None) -> str | None:
+        return url and _encrypted(url)
 
     @field_validator("cors_origins", mode="before")
     @classmethod
-    def _separated(cls, origins: object) -> object:
-        if isinstance(origins, str):
-            return tuple(origin.strip() for origin in origins.split(",") if origin.strip())
-        return origins
+    def _listed(cls, origins: object) -> object:
+        return _separated(origins)
 
     @field_validator("cors_origins")
     @classmethod
@@ -116,6 +165,35 @@ class Settings(BaseSettings):
                 raise ValueError("each must be an origin such as https://app.example.com")
         return origins
 
+    @model_validator(mode="after")
+    def _lets_somebody_in(self) -> Self:
+        if self.better_auth_secret is None and self.keys_url is None:
+            raise ValueError(
+                "set BETTER_AUTH_SECRET (tokens signed with the shared secret), "
+                "BETTER_AUTH_URL (tokens of Better Auth's jwt plugin), or both"
+            )
+        if self.better_auth_secret_previous and self.better_auth_secret is None:
+            raise ValueError("BETTER_AUTH_SECRET_PREVIOUS needs BETTER_AUTH_SECRET beside it")
+        if self.keys_url and not (self.better_auth_url or (self.jwt_issuer and self.jwt_audience)):
+            raise ValueError(
+                "JWKS_URL needs BETTER_AUTH_URL beside it, or TASKAPI_JWT_ISSUER and "
+                "TASKAPI_JWT_AUDIENCE: whose tokens, and for whom, must be known"
+            )
+        return self
+
+    @property
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """All secrets that a token may be signed with."""
+        current = (self.better_auth_secret,) if self.better_auth_secret else ()
+        return (*current, *self.better_auth_secret_previous)
+
+    @property
+    def keys_url(self) -> str | None:
+        """Where the key set is; None if no key may let anybody in."""
+        if self.jwks_url is None and self.better_auth_url is not None:
+            return self.better_auth_url.removesuffix("/") + "/api/auth/jwks"
+        return self.jwks_url
+
     @classmethod
     def from_environment(cls) -> Self:
         """The settings, or one sentence that says what to set."""
@@ -123,6 +201,29 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             raise ConfigurationError(_sentence(error)) from None
+
+
+def _strong(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < _SHORTEST_SECRET:
+        raise ValueError(
+            f"needs at least {_SHORTEST_SECRET} bytes, as `openssl rand -base64 32` prints them"
+        )
+    return secret
+
+
+def _encrypted(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    local = host == "localhost" or host == "::1" or host.startswith("127.")
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise ValueError("must be an https URL (http only for this machine's own addresses)")
+    return url
+
+
+def _separated(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 def variable(name: str) -> str:
@@ -141,7 +242,8 @@ def _sentence(error: ValidationError) -> str:
         if fault["type"] == "missing":
             parts.append(f"set {name} ({_purpose(name)})")
         else:
-            parts.append(f"{name} {cause if isinstance(cause, ValueError) else fault['msg']}")
+            sentence = str(cause) if isinstance(cause, ValueError) else fault["msg"]
+            parts.append(f"{name} {sentence}".strip())
     return "; ".join(parts)
 
 

@@ -56,8 +56,8 @@ class _Settings:
         `timeout` is the deadline of one operation, in seconds: the wait for a connection, the
         statements and a repetition together; within it, `pool_timeout` bounds the wait for a
         connection and `statement_timeout` each statement. `max_waiting` operations may wait for
-        a connection (0: any number). `prepare` is off behind a transaction pooler; without it, the host's name
-        decides.
+        a connection (0: any number). `prepare` is off behind a transaction pooler; without it, the
+        host's name decides.
         """
         if min_size < 0 or max_size < 1 or max_size < min_size:
             raise InvalidInput("the pool needs 0 <= min_size <= max_size, and max_size >= 1")

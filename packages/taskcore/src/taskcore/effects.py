@@ -21,7 +21,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from .schemas import valid_owner
 
 R = TypeVar("R")
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 
 Row: TypeAlias = tuple[Any, ...]
@@ -80,16 +80,16 @@ def first(statement: Statement, **values: object) -> Effect[Row | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Op(Generic[R, T]):
+class Op(Generic[R, T_co]):
     """An operation with its arguments: a value that can be kept, and run as often as one likes.
 
-    `steps` leads to raw rows (R), and `shape` makes of them what the caller gets (T).
+    `steps` leads to raw rows, and `shape` makes of them what the caller gets.
     """
 
     owner: str
     steps: Callable[..., Effect[R]]
     args: tuple[object, ...]
-    shape: Callable[[R], T]
+    shape: Callable[[R], T_co]
 
     def __post_init__(self) -> None:
         valid_owner(self.owner)

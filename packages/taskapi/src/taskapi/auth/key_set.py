@@ -1,0 +1,90 @@
+"""The second way in: public keys, each bound to the algorithms that it may be used with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt.exceptions import PyJWTError
+
+from .token import Token
+
+# RFC 9864 renamed EdDSA with this curve; both names stand in tokens and in key sets.
+_ALIASES = {"Ed25519": "EdDSA"}
+_OF_CURVE: dict[tuple[object, object], tuple[str, ...]] = {
+    ("OKP", "Ed25519"): ("EdDSA",),
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-521"): ("ES512",),
+    ("RSA", None): ("RS256", "PS256"),
+}
+_VERIFIERS = {
+    name: jwt.get_algorithm_by_name(name) for names in _OF_CURVE.values() for name in names
+}
+ALGORITHMS = frozenset({*_VERIFIERS, *_ALIASES})
+_SHORTEST_RSA = 2048
+
+
+class UnusableKeySet(Exception):
+    """What was fetched is no set of keys that tokens could be verified with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key and what it may verify."""
+
+    public: Any
+    algorithms: tuple[str, ...]
+
+    def signed(self, token: Token) -> bool:
+        """Whether the owner of this key signed this token."""
+        algorithm = _ALIASES.get(token.algorithm, token.algorithm)
+        if algorithm not in self.algorithms:
+            return False
+        return _VERIFIERS[algorithm].verify(token.signed, self.public, token.signature)
+
+
+def parse(content: bytes) -> Mapping[str, Key]:
+    """The usable keys of a JWKS document, by their ids."""
+    try:
+        document = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise UnusableKeySet("it is not JSON") from None
+    listed = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(listed, list):
+        raise UnusableKeySet("it has no list of keys")
+    keys: dict[str, Key] = {}
+    seen: set[str] = set()
+    for jwk in listed:
+        key_id = jwk.get("kid") if isinstance(jwk, dict) else None
+        if not isinstance(key_id, str):
+            continue
+        if key_id in seen:
+            raise UnusableKeySet("two keys have one id")
+        seen.add(key_id)
+        if (key := _key(jwk)) is not None:
+            keys[key_id] = key
+    if not keys:
+        raise UnusableKeySet("it has no usable key")
+    return keys
+
+
+def _key(jwk: Mapping[str, Any]) -> Key | None:
+    """A public key for signatures, of a kind that is strong enough; None for any other."""
+    kind = jwk.get("kty")
+    algorithms = _OF_CURVE.get((kind, None if kind == "RSA" else jwk.get("crv")), ())
+    if "alg" in jwk:
+        named = _ALIASES.get(jwk["alg"], jwk["alg"]) if isinstance(jwk["alg"], str) else None
+        algorithms = tuple(name for name in algorithms if name == named)
+    if not algorithms or jwk.get("use", "sig") != "sig" or "d" in jwk:
+        return None
+    try:
+        public = jwt.PyJWK.from_dict(dict(jwk), algorithms[0]).key
+    except (PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    if isinstance(public, RSAPublicKey) and public.key_size < _SHORTEST_RSA:
+        return None
+    return Key(public, algorithms)

@@ -1,0 +1,121 @@
+"""Every statement finds its rows by their owner in an index, however many tasks there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from fix_locks import FILTERED, STATEMENTS, Admin, unfiltered
+from fix_postgres import database
+from taskcore import embedded, schema
+from taskcore.effects import Statement
+from taskcore.wire import BIND
+
+OWNER = "user_50"
+VALUES: dict[str, object] = {
+    "owner": OWNER,
+    "timeout": "60000",
+    "task_id": UUID(int=50),
+    "expected": [datetime(2026, 1, 1, tzinfo=UTC)],
+    "title_given": True,
+    "new_title": "new",
+    "description_given": False,
+    "new_description": None,
+    "completed_given": False,
+    "new_completed": False,
+}
+# As if there were the key only.
+_NO_INDEX = Statement(text("DROP INDEX public.ix_tasks_id"))
+
+
+@pytest.fixture(scope="module")
+def full(postgres: embedded.Server) -> Iterator[Admin]:
+    """A database of many tasks, all of them known to the planner."""
+    with database(postgres) as url:
+        schema.upgrade(url)
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute(
+                "INSERT INTO users (id) SELECT 'user_' || n FROM generate_series(1, 100) n"
+            )
+            admin.execute(
+                "INSERT INTO tasks (user_id, id, title, created_at)"
+                " SELECT 'user_' || n % 100 + 1, gen_random_uuid(), 'a task',"
+                " now() - n * '1 s'::interval FROM generate_series(1, 20000) n"
+            )
+            admin.execute("VACUUM ANALYZE tasks")
+            yield admin
+
+
+def plan(
+    admin: Admin, statement: Statement, *before: Statement, generic: bool = False
+) -> list[dict[str, Any]]:
+    """The nodes of the plan, as it is made after other statements in the same transaction."""
+    with admin.transaction(force_rollback=True), psycopg.RawCursor(admin) as cursor:
+        for earlier in before:
+            cursor.execute(earlier.sql, _values(earlier))
+        if generic:
+            cursor.execute(b"EXPLAIN (FORMAT JSON, GENERIC_PLAN) " + statement.sql)
+        else:
+            cursor.execute(b"EXPLAIN (FORMAT JSON) " + statement.sql, _values(statement))
+        (explained,) = cursor.fetchall()
+    return list(_nodes(explained[0][0]["Plan"]))
+
+
+def _values(statement: Statement) -> list[object]:
+    return [VALUES[name] for name in statement.parameters]
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def sought_by(nodes: list[dict[str, Any]]) -> list[str]:
+    """What the tasks are found by: the conditions of the indexes, or that all of them are read."""
+    return [
+        node.get("Index Cond", "nothing")
+        for node in nodes
+        if "Index Cond" in node or node["Node Type"] == "Seq Scan"
+    ]
+
+
+how = pytest.mark.parametrize("generic", [False, True], ids=["these values", "any values"])
+
+
+@how
+def test_a_list_is_found_by_its_owner(generic: bool, full: Admin) -> None:
+    (sought,) = sought_by(plan(full, STATEMENTS["_LIST"], BIND, generic=generic))
+    assert "user_id = " in sought
+
+
+@how
+@pytest.mark.parametrize("name", [name for name in FILTERED if name != "_LIST"])
+def test_one_task_is_found_by_the_key(name: str, generic: bool, full: Admin) -> None:
+    """Or by its id, which is as good: the planner takes whichever index is the smaller."""
+    (sought,) = sought_by(plan(full, STATEMENTS[name], BIND, generic=generic))
+    assert "(id = " in sought
+    (sought,) = sought_by(plan(full, STATEMENTS[name], _NO_INDEX, BIND, generic=generic))
+    assert "(id = " in sought and "(user_id = " in sought
+
+
+def test_an_insert_looks_for_its_conflict_by_the_key(full: Admin) -> None:
+    nodes = plan(full, STATEMENTS["_CREATE"], BIND)
+    assert nodes[0]["Conflict Arbiter Indexes"] == ["pk_tasks"]
+    assert sought_by(nodes) == []
+
+
+def test_the_policy_alone_finds_them_by_their_owner_too(full: Admin) -> None:
+    (sought,) = sought_by(plan(full, unfiltered(STATEMENTS["_LIST"]), BIND))
+    assert "user_id = " in sought
+
+
+def test_with_neither_every_task_is_read(full: Admin) -> None:
+    """The control: a sequential scan is seen."""
+    assert sought_by(plan(full, unfiltered(STATEMENTS["_LIST"]))) == ["nothing"]

@@ -1,0 +1,126 @@
+"""`updated_at` is the version of a task: it moves strictly forward, and a write can ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from fix_ways import Run
+from taskcore import (
+    InvalidInput,
+    Op,
+    StaleTask,
+    TaskCreate,
+    TaskUpdate,
+    create_task,
+    delete_task,
+    get_task,
+    set_task_completed,
+    toggle_task,
+    update_task,
+)
+
+Write = Callable[[str, UUID, Any], Op[Any, Any]]
+
+CHANGES: dict[str, Write] = {
+    "update": lambda owner, task, at: update_task(
+        owner, task, TaskUpdate(title="changed"), expected=at
+    ),
+    "toggle": lambda owner, task, at: toggle_task(owner, task, expected=at),
+    "set": lambda owner, task, at: set_task_completed(owner, task, True, expected=at),
+}
+WRITES: dict[str, Write] = {
+    **CHANGES,
+    "delete": lambda owner, task, at: delete_task(owner, task, expected=at),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_change_moves_the_version_forward(name: str, run: Run, alice: str) -> None:
+    task = run(create_task(alice, TaskCreate(title="one")))
+    seen = [task.updated_at]
+    seen += [run(CHANGES[name](alice, task.id, None)).updated_at for _ in range(3)]
+    assert seen == sorted(seen)
+    assert len({*seen}) == len(seen)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_version_in_the_future_moves_forward_too(
+    name: str, run: Run, alice: str, admin: psycopg.Connection
+) -> None:
+    task = run(create_task(alice, TaskCreate(title="one")))
+    admin.execute("UPDATE tasks SET updated_at = now() + interval '1 day' WHERE id = %s", [task.id])
+    ahead = run(get_task(alice, task.id)).updated_at
+    changed = run(CHANGES[name](alice, task.id, ahead))
+    assert changed.updated_at == ahead + timedelta(microseconds=1)
+
+
+def test_reading_leaves_the_version(run: Run, alice: str) -> None:
+    """The control: what moves it is the change."""
+    task = run(create_task(alice, TaskCreate(title="one")))
+    assert {run(get_task(alice, task.id)).updated_at for _ in range(2)} == {task.updated_at}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_is_for_the_version_that_it_expects(name: str, run: Run, alice: str) -> None:
+    task = run(create_task(alice, TaskCreate(title="one")))
+    current = run(toggle_task(alice, task.id))
+    with pytest.raises(StaleTask):
+        run(WRITES[name](alice, task.id, task.updated_at))
+    assert run(get_task(alice, task.id)) == current, "what is refused changes nothing"
+    run(WRITES[name](alice, task.id, current.updated_at))
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_one_of_several_versions_is_enough(name: str, run: Run, alice: str) -> None:
+    task = run(create_task(alice, TaskCreate(title="one")))
+    others = [task.updated_at - timedelta(days=n) for n in (1, 2)]
+    with pytest.raises(StaleTask):
+        run(WRITES[name](alice, task.id, others))
+    run(WRITES[name](alice, task.id, iter([*others, task.updated_at])))
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_no_version_is_none_of_none(name: str, run: Run, alice: str) -> None:
+    task = run(create_task(alice, TaskCreate(title="one")))
+    with pytest.raises(StaleTask):
+        run(WRITES[name](alice, task.id, []))
+    run(WRITES[name](alice, task.id, [task.updated_at]))
+
+
+def test_the_versions_are_kept_with_the_value(run: Run, alice: str) -> None:
+    task = run(create_task(alice, TaskCreate(title="one")))
+    versions = [task.updated_at]
+    toggle = toggle_task(alice, task.id, expected=versions)
+    versions.clear()
+    changed = run(toggle)
+    with pytest.raises(StaleTask):
+        run(toggle)
+    assert run(get_task(alice, task.id)) == changed
+
+
+def test_a_version_is_a_moment_in_whatever_zone(run: Run, alice: str) -> None:
+    task = run(create_task(alice, TaskCreate(title="one")))
+    elsewhere = task.updated_at.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert run(toggle_task(alice, task.id, expected=elsewhere)).completed
+
+
+NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.parametrize(
+    "versions",
+    [NOW.replace(tzinfo=None), [NOW, NOW.replace(tzinfo=None)], NOW.isoformat(), [None], 1],
+    ids=["naive", "one is naive", "text", "none", "number"],
+)
+def test_what_is_no_version_is_refused_before_anything_is_sent(name: str, versions: object) -> None:
+    with pytest.raises(InvalidInput, match="expected"):
+        WRITES[name]("user_1", uuid4(), versions)
+    WRITES[name]("user_1", uuid4(), NOW)
+    WRITES[name]("user_1", uuid4(), [NOW])

@@ -1,0 +1,113 @@
+"""Every way of running an operation, behind one blocking call.
+
+What an operation promises does not depend on who runs it: a test that asks for `run` is run once
+for each driver and once inside each kind of session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from fix_sessions import ASYNC_DRIVERS, sqlalchemy_url
+from taskcore import AsyncDatabase, Database, Op, run_in
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    def __call__(self, op: Op[Any, T], /) -> T: ...
+
+
+Way: TypeAlias = Callable[[str], AbstractContextManager[Run]]
+
+
+@contextmanager
+def blocking(url: str) -> Iterator[Run]:
+    with Database(url) as database:
+        yield database.run
+
+
+@contextmanager
+def awaiting(url: str) -> Iterator[Run]:
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        database = AsyncDatabase(url)
+
+        def run(op: Op[Any, T]) -> T:
+            return runner.run(database.run(op))
+
+        runner.run(database.open())
+        try:
+            yield run
+        finally:
+            runner.run(database.close())
+
+
+@contextmanager
+def in_session(url: str) -> Iterator[Run]:
+    engine = create_engine(sqlalchemy_url(url))
+
+    def run(op: Op[Any, T]) -> T:
+        with Session(engine) as session, session.begin():
+            return run_in(session, op)
+
+    try:
+        yield run
+    finally:
+        engine.dispose()
+
+
+def in_async_session(driver: str) -> Way:
+    @contextmanager
+    def way(url: str) -> Iterator[Run]:
+        engine = create_async_engine(sqlalchemy_url(url, driver))
+
+        async def committed(op: Op[Any, T]) -> T:
+            async with AsyncSession(engine) as session, session.begin():
+                return await run_in(session, op)
+
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+
+            def run(op: Op[Any, T]) -> T:
+                return runner.run(committed(op))
+
+            try:
+                yield run
+            finally:
+                runner.run(engine.dispose())
+
+    return way
+
+
+DRIVERS: dict[str, Way] = {"Database": blocking, "AsyncDatabase": awaiting}
+WAYS: dict[str, Way] = {
+    **DRIVERS,
+    "Session": in_session,
+    **{f"AsyncSession-{driver}": in_async_session(driver) for driver in ASYNC_DRIVERS},
+}
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Way:
+    """One of the ways, for a database that the test names."""
+    return WAYS[request.param]
+
+
+@pytest.fixture
+def run(way: Way, url: str) -> Iterator[Run]:
+    """One of the ways, on the shared database."""
+    with way(url) as run:
+        yield run
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> Way:
+    """One of the two drivers, for a database that the test names."""
+    return DRIVERS[request.param]
