@@ -67,9 +67,8 @@ def wheels(session: nox.Session) -> None:
             built += [str(wheel) for wheel in dist.glob("*.whl")]
         shutil.copy(ROOT / "pyproject.toml", outside)
         copied = Path(outside, "tests")
-        shutil.copytree(
-            ROOT / "tests", copied, ignore=shutil.ignore_patterns("house", "e2e", "__pycache__")
-        )
+        left = shutil.ignore_patterns("house", "e2e", "node_modules", "__pycache__")
+        shutil.copytree(ROOT / "tests", copied, ignore=left)
         with session.chdir(outside):
             # Before anything else is installed: the wheels declare all that they need.
             install(session, *built)
@@ -87,6 +86,37 @@ def smoke(session: nox.Session, folder: Path) -> Iterator[Path]:
         if not found:
             session.error(f"no test matches {pattern}")
         yield from found
+
+
+@nox.session(default=False)
+def better_auth(session: nox.Session) -> None:
+    """The tokens that the real Better Auth issues, on the database of the tasks. Needs Node."""
+    node_packages(session, "better_auth")
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("test"), *with_embedded(here))
+    session.run("pytest", "tests/better_auth", *session.posargs)
+
+
+@nox.session(default=False)
+def e2e(session: nox.Session) -> None:
+    """People at a page in a real browser. Needs Node, Debian's chromium, and port 3000."""
+    if shutil.which("chromium") is None:
+        session.error("chromium is missing: apt-get install --no-install-recommends chromium")
+    node_packages(session, "better_auth", "e2e")
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("test"), *with_embedded(here))
+    session.run("pytest", "tests/e2e", *session.posargs)
+
+
+def node_packages(session: nox.Session, *folders: str) -> None:
+    """Install what the lock files of these folders of tests/ say."""
+    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
+    if missing:
+        session.error(f"missing: {' and '.join(missing)} (Node 20.19 or newer comes with both)")
+    for folder in folders:
+        with session.chdir(ROOT / "tests" / folder):
+            options = ("--ignore-scripts", "--no-audit", "--no-fund")
+            session.run("npm", "ci", *options, external=True)
 
 
 @nox.session(default=False)

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "fix_api",
+    "fix_better_auth",
+    "fix_blocked",
+    "fix_cli",
+    "fix_clock",
+    "fix_contract",
+    "fix_doors",
+    "fix_faults",
+    "fix_keys",
+    "fix_load",
     "fix_locks",
     "fix_postgres",
+    "fix_mortal",
+    "fix_schema",
     "fix_sessions",
     "fix_users",
     "fix_ways",
     "fix_wire",
+    "fix_siege",  # after what it imports
 ]
+# Some import others, which pytest would then find loaded before it could rewrite their assertions.
+pytest.register_assert_rewrite(*pytest_plugins)
 
 # One step here is a round trip to a real database: the time of one example says nothing.
 _slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

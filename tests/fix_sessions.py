@@ -23,8 +23,12 @@ def engine(url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+# A user can't be removed while a transaction that is still open refers to it: each session ends
+# before its users do.
+
+
 @pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
+def session(engine: Engine, make_user: object) -> Iterator[Session]:
     with Session(engine) as session:
         yield session
 
@@ -37,6 +41,8 @@ async def async_engine(url: str, request: pytest.FixtureRequest) -> AsyncIterato
 
 
 @pytest.fixture
-async def async_session(async_engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+async def async_session(
+    async_engine: AsyncEngine, make_user: object
+) -> AsyncIterator[AsyncSession]:
     async with AsyncSession(async_engine) as session:
         yield session

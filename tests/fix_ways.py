@@ -29,16 +29,22 @@ class Run(Protocol):
 Way: TypeAlias = Callable[[str], AbstractContextManager[Run]]
 
 
+class Driver(Protocol):
+    """A way that also takes the arguments of both databases."""
+
+    def __call__(self, url: str, /, **terms: Any) -> AbstractContextManager[Run]: ...
+
+
 @contextmanager
-def blocking(url: str) -> Iterator[Run]:
-    with Database(url) as database:
+def blocking(url: str, /, **terms: Any) -> Iterator[Run]:
+    with Database(url, **terms) as database:
         yield database.run
 
 
 @contextmanager
-def awaiting(url: str) -> Iterator[Run]:
+def awaiting(url: str, /, **terms: Any) -> Iterator[Run]:
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        database = AsyncDatabase(url)
+        database = AsyncDatabase(url, **terms)
 
         def run(op: Op[Any, T]) -> T:
             return runner.run(database.run(op))
@@ -86,7 +92,7 @@ def in_async_session(driver: str) -> Way:
     return way
 
 
-DRIVERS: dict[str, Way] = {"Database": blocking, "AsyncDatabase": awaiting}
+DRIVERS: dict[str, Driver] = {"Database": blocking, "AsyncDatabase": awaiting}
 WAYS: dict[str, Way] = {
     **DRIVERS,
     "Session": in_session,
@@ -108,6 +114,6 @@ def run(way: Way, url: str) -> Iterator[Run]:
 
 
 @pytest.fixture(params=DRIVERS)
-def driver(request: pytest.FixtureRequest) -> Way:
+def driver(request: pytest.FixtureRequest) -> Driver:
     """One of the two drivers, for a database that the test names."""
     return DRIVERS[request.param]

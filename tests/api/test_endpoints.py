@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from datetime import datetime
 
 import httpx
+import pytest
+
+from fix_contract import Json, create
 
 FIELDS = ["id", "user_id", "title", "description", "completed", "created_at", "updated_at"]
-
-
-def make(client: httpx.Client, **body: Any) -> dict[str, Any]:
-    response = client.post("/api/tasks", json={"title": "Buy milk", **body})
-    assert response.status_code == 201
-    task: dict[str, Any] = response.json()
-    return task
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 
 
 def test_a_created_task_is_answered_whole_with_its_place(
@@ -22,6 +20,7 @@ def test_a_created_task_is_answered_whole_with_its_place(
     response = as_alice.post("/api/tasks", json={"title": "  Buy milk ", "description": "oat"})
     task = response.json()
     assert response.status_code == 201
+    assert response.headers["content-type"] == "application/json"
     assert list(task) == FIELDS
     assert (task["title"], task["description"], task["completed"]) == ("Buy milk", "oat", False)
     assert task["user_id"] == alice
@@ -29,8 +28,57 @@ def test_a_created_task_is_answered_whole_with_its_place(
     assert as_alice.get(response.headers["location"]).json() == task
 
 
+def test_only_the_title_is_needed(as_alice: httpx.Client) -> None:
+    task = as_alice.post("/api/tasks", json={"title": "alone"}).json()
+    assert (task["title"], task["description"], task["completed"]) == ("alone", None, False)
+
+
+def test_a_task_can_be_born_completed(as_alice: httpx.Client) -> None:
+    assert create(as_alice, completed=True)["completed"] is True
+
+
+def test_times_are_rfc_3339_in_utc(task: Json) -> None:
+    for name in ("created_at", "updated_at"):
+        assert TIME.fullmatch(task[name])
+        assert datetime.fromisoformat(task[name]).utcoffset() is not None
+
+
 def test_the_list_is_complete_and_newest_first(as_alice: httpx.Client) -> None:
-    made = [make(as_alice, title=f"task {n}") for n in range(3)]
+    assert as_alice.get("/api/tasks").json() == []
+    made = [create(as_alice, title=f"task {n}") for n in range(3)]
     response = as_alice.get("/api/tasks")
     assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
     assert response.json() == made[::-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("title", "Buy oat milk"), ("description", "rye"), ("description", None), ("completed", True)],
+)
+def test_a_put_changes_what_is_given_and_keeps_the_rest(
+    name: str, value: object, as_alice: httpx.Client, task: Json, path: str
+) -> None:
+    response = as_alice.put(path, json={name: value})
+    changed = response.json()
+    assert response.status_code == 200
+    assert changed == {**task, name: value, "updated_at": changed["updated_at"]}
+    assert changed["updated_at"] > task["updated_at"]
+    assert as_alice.get(path).json() == changed
+
+
+def test_a_client_can_put_back_what_it_read(as_alice: httpx.Client, task: Json, path: str) -> None:
+    changed = as_alice.put(path, json={**task, "title": "changed"}).json()
+    assert changed == {**task, "title": "changed", "updated_at": changed["updated_at"]}
+
+
+def test_a_deleted_task_is_gone_and_its_answer_has_no_body(
+    as_alice: httpx.Client, path: str
+) -> None:
+    other = create(as_alice, title="stays")
+    response = as_alice.delete(path)
+    assert (response.status_code, response.content) == (204, b"")
+    assert "content-type" not in response.headers
+    assert as_alice.get(path).status_code == 404
+    assert as_alice.delete(path).status_code == 404
+    assert as_alice.get("/api/tasks").json() == [other]

@@ -6,11 +6,10 @@ import inspect
 import re
 
 import pytest
+
 from taskcore import DatabaseUnavailable, InvalidInput, TaskcoreError, errors
 
-CLASSES = [
-    value for value in vars(errors).values() if inspect.isclass(value) and value is not type
-]
+CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and value is not type]
 LINE = re.compile(r"^    (?P<indent>[│ ├└─]*)(?P<name>\w+)(?: \((?P<also>\w+)\))?(?:  .*)?$")
 
 each_class = pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)

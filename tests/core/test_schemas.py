@@ -1,4 +1,4 @@
-"""What may come in: every rule of the two input schemas; and what is stored comes back as it was."""
+"""What may come in: every rule of the two input schemas. What is stored comes back as it was."""
 
 from __future__ import annotations
 
@@ -65,12 +65,10 @@ def test_completed_is_a_boolean_and_nothing_like_one(
 @pytest.mark.parametrize("field", ["title", "description"])
 @pytest.mark.parametrize("text", UNSTORABLE, ids=["NUL", "high surrogate", "low surrogate"])
 def test_what_cannot_be_stored_is_refused(schema: type[BaseModel], field: str, text: str) -> None:
-    for refused in (
-        lambda: schema.model_validate({"title": "x", field: text}),
-        lambda: schema.model_validate_json(json.dumps({"title": "x", field: text})),
-    ):
-        with pytest.raises(ValidationError):
-            refused()
+    with pytest.raises(ValidationError):
+        schema.model_validate({"title": "x", field: text})
+    with pytest.raises(ValidationError):
+        schema.model_validate_json(json.dumps({"title": "x", field: text}))
     schema.model_validate_json(json.dumps({"title": "x", field: "a\U0001f600\x01b"}))
 
 

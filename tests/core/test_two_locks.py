@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Text, bindparam, select, update
+from sqlalchemy import Text, bindparam, select, text, update
 
 from fix_locks import ATTEMPTS, DRIVERS, Admin, Run, leaks, new_task, new_user
 from taskcore import Op, RowRefused, Task, TaskNotFound, get_task, operations
@@ -19,6 +19,13 @@ _GIVE_AWAY = Statement(
     .where(_TASKS.c.user_id == bindparam("owner"))
     .values(user_id=bindparam("to", type_=Text()))
     .returning(_TASKS.c.user_id)
+)
+# RETURNING would ask for the right to read the row; this asks for the one to write it only.
+_PLANT = Statement(
+    text(
+        "WITH planted AS (INSERT INTO public.tasks (user_id, id, title)"
+        " VALUES (CAST(:other AS text), pg_catalog.gen_random_uuid(), 'planted')) SELECT 1"
+    )
 )
 _EVERYTHING = Statement(select(_TASKS.c.user_id))
 _WIPE = Statement(update(_TASKS).values(completed=~_TASKS.c.completed).returning(_TASKS.c.user_id))
@@ -83,6 +90,10 @@ def _insert_for(owner: str, other: str) -> Effect[list[Row]]:
     return (yield from rows(operations._CREATE, owner=other, task_id=uuid4(), **values))
 
 
+def _plant_for(_: str, other: str) -> Effect[list[Row]]:
+    return (yield from rows(_PLANT, other=other))
+
+
 def _give_to(owner: str, other: str) -> Effect[list[Row]]:
     return (yield from rows(_GIVE_AWAY, owner=owner, to=other))
 
@@ -92,7 +103,7 @@ def _count(admin: Admin, owner: str) -> int:
     return int(found.fetchall()[0][0])
 
 
-@pytest.mark.parametrize("steps", [_insert_for, _give_to])
+@pytest.mark.parametrize("steps", [_insert_for, _plant_for, _give_to])
 def test_no_row_can_be_written_for_another_user(
     steps: object, run: Run, owner_of_all: Admin
 ) -> None:

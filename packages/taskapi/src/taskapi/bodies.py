@@ -48,6 +48,8 @@ def parse(request: Request, body: bytes) -> Any:
 
 
 async def _refuse(request: Request) -> NoReturn:
+    if "expect" in request.headers:  # it has not begun to send, and waits to hear whether it may
+        raise Problem(BODY_TOO_LARGE, headers={"Connection": "close"})
     try:
         async with asyncio.timeout(_LINGER_SECONDS):
             while (await request.receive()).get("more_body", False):

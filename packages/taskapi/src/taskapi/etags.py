@@ -13,7 +13,9 @@ Versions: TypeAlias = Sequence[datetime]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TAG = re.compile(r'(W/)?"([^"]*)"')
-_VERSION = re.compile(r"[0-9a-f]{1,15}")
+_TAGS = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
+# As many digits as a datetime has room for, and none that two tags of one version could differ by.
+_VERSION = re.compile(r"[1-9a-f][0-9a-f]{0,13}")
 
 
 def of_version(version: datetime) -> str:
@@ -28,7 +30,7 @@ def matching_versions(if_match: str) -> Versions | None:
     """The versions that an If-Match allows: None for any of them, none for a tag of nobody's."""
     if if_match.strip() == "*":
         return None
-    strong = [tag for weak, tag in _TAG.findall(if_match) if not weak]
+    strong = [tag for weak, tag in _tags(if_match) if not weak]
     return [_EPOCH + int(tag, 16) * _MICROSECOND for tag in strong if _VERSION.fullmatch(tag)]
 
 
@@ -36,5 +38,10 @@ def is_known(etag: str, if_none_match: str | None) -> bool:
     """Whether a client that sends this If-None-Match has the representation already."""
     if if_none_match is None:
         return False
-    tags = (tag for _, tag in _TAG.findall(if_none_match))
+    tags = (tag for _, tag in _tags(if_none_match))
     return if_none_match.strip() == "*" or etag.strip('"') in tags
+
+
+def _tags(header: str) -> list[tuple[str, str]]:
+    """The tags of a header, each with what makes it weak; none where it is no list of tags."""
+    return _TAG.findall(header) if _TAGS.fullmatch(header) else []

@@ -6,7 +6,7 @@ import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from taskcore import DatabaseNotReady, TaskcoreError
+from taskcore import DatabaseNotReady, RowRefused, TaskcoreError
 from taskcore.revision import database_revision
 
 from .problems import NOT_READY, Problem
@@ -37,6 +37,8 @@ async def _database(app: FastAPI) -> dict[str, str]:
         revision = await app.state.database.run(database_revision(), timeout=_TIMEOUT)
     except DatabaseNotReady:
         return {"database": "ok", "schema": "missing"}
+    except RowRefused:  # the tenant may not ask yet: the revision that lets it is still to come
+        return {"database": "ok", "schema": "behind"}
     except TaskcoreError:
         return {"database": "unavailable", "schema": "unknown"}
     # A revision that this code does not know is a newer one: a deploy migrates first.

@@ -95,12 +95,14 @@ def _model(model: type[Model]) -> Callable[[Any, Faults], Model | None]:
 
 def _message(fault: Any) -> str:
     """Pydantic's sentence, as it would be said of a field."""
+    if fault["type"] == "model_type":  # its own sentence names a class of ours
+        return "must be an object"
     own = fault.get("ctx", {}).get("error")
     return str(own) if isinstance(own, ValueError) else str(fault["msg"])
 
 
 def _completion(value: Any, faults: Faults) -> bool | None:
-    if value is None or value == {}:
+    if value == {}:
         return None
     if not isinstance(value, dict):
         faults.append(Fault("body", "must be an object"))

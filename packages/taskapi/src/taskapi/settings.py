@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from taskcore import InvalidInput, TaskcoreError
 from taskcore.urls import libpq_conninfo
 
 _SHORTEST_SECRET = 32
+# What Better Auth signs with when nobody has set a secret: long enough, and known to everybody.
+_PUBLISHED_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105
 
 
 class ConfigurationError(TaskcoreError):
@@ -98,16 +101,19 @@ class Settings(BaseSettings):
         default=10, ge=1, le=1000, description="Connections to the database, per process."
     )
     pool_wait: float = Field(
-        default=5.0, gt=0, description="Seconds that a request may wait for a connection."
+        default=5.0, gt=0, le=3600, description="Seconds that a request may wait for a connection."
     )
     pool_queue: int = Field(
         default=100, ge=1, description="Requests that may wait for a connection at once."
     )
     deadline: float = Field(
-        default=5.0, gt=0, description="Seconds for all that a request does in the database."
+        default=5.0,
+        gt=0,
+        le=3600,
+        description="Seconds for all that a request does in the database.",
     )
     statement_timeout: float = Field(
-        default=5.0, gt=0, description="Seconds for one statement, enforced by the server."
+        default=5.0, gt=0, le=3600, description="Seconds for one statement, enforced by the server."
     )
     transaction_pooler: bool | None = Field(
         default=None,
@@ -118,7 +124,10 @@ class Settings(BaseSettings):
         default=False, description="Answer 404 instead of 403 for another user's task."
     )
     drain_seconds: float = Field(
-        default=5.0, ge=0, description="Seconds between not being ready any more and closing."
+        default=5.0,
+        ge=0,
+        le=3600,
+        description="Seconds between not being ready any more and closing.",
     )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="json, text, or what suits standard error."
@@ -208,16 +217,24 @@ def _strong(secret: SecretStr) -> SecretStr:
         raise ValueError(
             f"needs at least {_SHORTEST_SECRET} bytes, as `openssl rand -base64 32` prints them"
         )
+    if secret.get_secret_value() == _PUBLISHED_SECRET:
+        raise ValueError("is Better Auth's default, which everybody knows: set one of your own")
     return secret
 
 
 def _encrypted(url: str) -> str:
     parts = urlsplit(url)
     host = parts.hostname or ""
-    local = host == "localhost" or host == "::1" or host.startswith("127.")
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_here(host))):
         raise ValueError("must be an https URL (http only for this machine's own addresses)")
     return url
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, whatever it begins with
+        return False
 
 
 def _separated(value: object) -> object:

@@ -1,17 +1,42 @@
-"""The `taskcli` command; `python -m taskcli` is the same."""
+"""The `taskcli` command; `python -m taskcli` is the same.
 
-from importlib.metadata import version
+Nothing heavy is imported here or at the top of a verb's file, so that --help and completion are
+there at once.
+"""
+
+from __future__ import annotations
+
 from typing import Annotated
 
 import typer
 
-from .serve import serve
+from . import config, dev, doctor, migrate, openapi, seed, serve, stats, status, tasks, token, users
+from .verbs import add
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+_HELP = """Run and look after a taskcore database and its API.
+
+Start with [bold]taskcli dev[/bold]; with a database of your own: migrate, doctor, serve."""
+_EPILOG = """Settings: flags over the environment over the file .env in this directory; taskcli
+config shows them. Data go to standard output, everything else to standard error. Exit code: 0 done,
+1 the check or the work failed, 2 wrong use."""
+_FIRST, _SCHEMA, _DATA, _SERVER = "First steps", "The schema", "The data", "The server"
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    help=_HELP,
+    epilog=_EPILOG.replace("\n", " "),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings=_CONTEXT,
+)
 
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"taskcli {version('taskcore-cli')}")
         raise typer.Exit
 
@@ -25,10 +50,41 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """Run and look after a taskcore database and its API."""
+    pass
 
 
-app.command()(serve)
+add(app, dev.dev, panel=_FIRST, example="taskcli dev --port 8001", database=False)
+add(app, doctor.doctor, panel=_FIRST, example="taskcli doctor")
+add(app, migrate.migrate, panel=_SCHEMA, example="taskcli migrate --grant app")
+add(app, status.status, panel=_SCHEMA, example="taskcli status --json")
+add(app, seed.seed, panel=_DATA, example="taskcli seed --users 1000 --tasks 1000000")
+add(app, stats.stats, panel=_DATA, example="taskcli stats")
+add(app, serve.serve, panel=_SERVER, example="taskcli serve --workers 4")
+add(app, token.token, panel=_SERVER, example="taskcli token --user demo --ttl 1h")
+add(app, openapi.openapi, panel=_SERVER, example="taskcli openapi > api.json", database=False)
+add(app, config.config, panel=_SERVER, example="taskcli config")
+
+_users = typer.Typer(help="See, add and delete users, whoever they are.", no_args_is_help=True)
+add(_users, users.list_, name="list", example="taskcli users list --limit 20")
+add(_users, users.show, example="taskcli users show demo")
+add(_users, users.add, example="taskcli users add ada --email ada@example.com")
+add(_users, users.delete, example="taskcli users delete ada --dry-run")
+add(_users, users.adopt, example="""taskcli users adopt 'public."user"'""")
+_tasks = typer.Typer(help="See, export and import anybody's tasks.", no_args_is_help=True)
+add(_tasks, tasks.list_, name="list", example="taskcli tasks list --user demo")
+add(_tasks, tasks.export, example="taskcli tasks export --user demo > demo.jsonl")
+add(_tasks, tasks.import_, name="import", example="taskcli tasks import demo.jsonl")
+for name, group, example in (
+    ("users", _users, "taskcli users list"),
+    ("tasks", _tasks, "taskcli tasks list --user demo"),
+):
+    app.add_typer(
+        group,
+        name=name,
+        rich_help_panel=_DATA,
+        short_help=f"{group.info.help} [dim]{example}[/dim]",
+        context_settings=_CONTEXT,
+    )
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ from .wire import AnyConnection, AsyncConnection, Connection
 
 T = TypeVar("T")
 
-# The stock pool waits longer after each failed attempt to connect, up to minutes. It gives up
-# after this time instead, and the next operation that wants a connection starts afresh.
+# The stock pool waits longer after each failed attempt to connect, up to minutes. Here it gives up
+# after this time, and begins again.
 _RECONNECT_TIMEOUT = 1.0
 
 
@@ -94,7 +94,11 @@ class Database(_Settings):
 
     def open(self) -> None:
         """Start to connect; a database that is away is no error yet."""
-        self._pool = ConnectionPool(connection_class=Connection, **self._pool_arguments)
+        if self._pool is not None:
+            return
+        self._pool = ConnectionPool(
+            connection_class=Connection, reconnect_failed=_begin_again, **self._pool_arguments
+        )
         self._pool.open()
 
     def close(self) -> None:
@@ -173,8 +177,14 @@ class AsyncDatabase(_Settings):
 
     async def open(self) -> None:
         """Start to connect; a database that is away is no error yet."""
+        if self._pool is not None:
+            return
         self._returning: set[asyncio.Task[None]] = set()
-        self._pool = AsyncConnectionPool(connection_class=AsyncConnection, **self._pool_arguments)
+        self._pool = AsyncConnectionPool(
+            connection_class=AsyncConnection,
+            reconnect_failed=_begin_again_async,
+            **self._pool_arguments,
+        )
         await self._pool.open()
 
     async def close(self) -> None:
@@ -269,6 +279,15 @@ else:
 
     def _start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(coroutine)
+
+
+def _begin_again(pool: ConnectionPool[Any]) -> None:
+    # For those who wait: otherwise only a newcomer makes the pool try again.
+    pool.check()
+
+
+async def _begin_again_async(pool: AsyncConnectionPool[Any]) -> None:
+    await pool.check()
 
 
 def _is_alive(connection: AnyConnection) -> bool:

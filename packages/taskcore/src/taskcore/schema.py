@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
@@ -45,6 +46,8 @@ from .wire import TENANT_ROLE
 VERSION_TABLE = "taskcore_version"
 USERS_TABLE_VARIABLE = "TASKCORE_USERS_TABLE"
 
+# Alembic's `op` and `context` belong to the process: in two threads at once they would be mixed up.
+_ALEMBIC = threading.Lock()
 _LOCK = int.from_bytes(hashlib.sha256(b"taskcore migrations").digest()[:8], "big", signed=True)
 
 Report = Callable[[str], None]
@@ -62,6 +65,11 @@ def head() -> str:
 def older_revisions() -> frozenset[str]:
     """The revisions that are behind this code."""
     return frozenset(script.revision for script in _scripts().walk_revisions()) - {head()}
+
+
+def history() -> list[tuple[str, str]]:
+    """Every revision with what it does, in the order in which they are applied."""
+    return [(script.revision, script.doc) for script in _scripts().walk_revisions()][::-1]
 
 
 def current(url: str) -> str | None:
@@ -88,13 +96,31 @@ def upgrade(
     """
     with _turn(url, turn_timeout, report) as connection:
         _refuse_unknown(connection)
-        # A transaction of its own: other databases of the cluster may be waiting for the role.
-        with _translated(connection, TenantRoleNotCreated), connection.begin():
-            _set(connection, {"lock_timeout": f"{lock_timeout}s", "search_path": SCHEMA})
-            connection.execute(sa.text(CREATE_ROLE))
-        with _translated(connection, UsersTableRefused), connection.begin():
-            _set(connection, _preamble(users_table, lock_timeout, statement_timeout))
+        settings = _preamble(users_table, lock_timeout, statement_timeout)
+        for attempts_left in (2, 1, 0):
+            try:
+                _upgrade(connection, to, settings, report)
+                break
+            except _RoleVanished:
+                if not attempts_left:
+                    raise
+
+
+def _upgrade(
+    connection: sa.Connection, to: str, settings: Mapping[str, str], report: Report
+) -> None:
+    # A transaction of its own: other databases of the cluster may be waiting for the role.
+    with _translated(connection, TenantRoleNotCreated), connection.begin():
+        _set(connection, settings)
+        connection.execute(sa.text(CREATE_ROLE))
+    with _translated(connection, UsersTableRefused), connection.begin():
+        _set(connection, settings)
+        with _ALEMBIC:
             command.upgrade(_config(connection, report), to)
+
+
+class _RoleVanished(MigrationFailed):
+    """Another database, which needs the role no longer, dropped it before its first use here."""
 
 
 def downgrade(
@@ -111,15 +137,18 @@ def downgrade(
         _refuse_unknown(connection)
         with _translated(connection), connection.begin():
             _set(connection, _preamble("", lock_timeout, statement_timeout))
-            command.downgrade(_config(connection, report), to)
+            with _ALEMBIC:
+                command.downgrade(_config(connection, report), to)
         if _current(connection) is None:
             with _translated(connection), connection.begin():
+                _set(connection, {"lock_timeout": f"{lock_timeout}s"})
                 connection.execute(sa.text(DROP_ROLE))
 
 
 def adopt_users(url: str, table: str, *, lock_timeout: float = 5, report: Report = _silent) -> None:
     """Point the tasks at another users table, in one transaction; `none` for no table at all."""
     with _turn(url, 120, report) as connection:
+        _refuse_unknown(connection)
         if _current(connection) != head():
             raise SchemaError("the schema is not at its head: run the migrations first")
         with _translated(connection, UsersTableRefused), connection.begin():
@@ -146,7 +175,8 @@ def sql(to: str = "head", *, users_table: str | None = None) -> str:
         f"SET LOCAL {name} = {_literal(value)}"
         for name, value in _preamble(users_table, 5, 600).items()
     ]
-    command.upgrade(config, to, sql=True)
+    with _ALEMBIC:
+        command.upgrade(config, to, sql=True)
     return config.output_buffer.getvalue()
 
 
@@ -175,22 +205,18 @@ def _scripts() -> ScriptDirectory:
 
 
 def _current(connection: sa.Connection) -> str | None:
-    with connection.begin():
+    with _translated(connection), connection.begin():
         options = {"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
         return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
 def _refuse_unknown(connection: sa.Connection) -> None:
     at = _current(connection)
-    if at is None:
-        return
-    try:
-        _scripts().get_revision(at)
-    except CommandError as error:
+    if at not in {None, head(), *older_revisions()}:
         raise UnknownRevision(
             f"the database is at revision {at}, which this taskcore does not know: "
             "use the version that brought it there, or a newer one"
-        ) from error
+        )
 
 
 def _preamble(
@@ -249,6 +275,36 @@ def _set(connection: sa.Connection, settings: Mapping[str, str]) -> None:
         connection.execute(sa.select(sa.func.set_config(name, value, True)))
 
 
+# --- what goes wrong ------------------------------------------------------------------------------
+
+# The server ended the session: an administrator, a crash, a shutdown, an idle session's timeout.
+_ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
+_REASONS = {
+    "42501": "the login may not do this: use the owner of the schema and of the tasks",
+    "42P07": "a table or an index that the migration makes is there already, made by others",
+    "53100": "the database's disk is full",
+    "58030": "the database's disk is full or broken",
+    "57014": "a statement took longer than it may",
+    "25006": "the database is read-only, a standby perhaps",
+    "2BP01": "something that others made depends on what the migration takes away",
+}
+# Other databases of the cluster may have locks of the same numbers.
+_HOLDERS = """
+SELECT DISTINCT l.pid
+  FROM pg_catalog.pg_locks l
+  JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = current_database()
+ WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+   AND (l.relation IN (SELECT to_regclass('public.tasks') UNION ALL
+                       SELECT to_regclass('public.users') UNION ALL
+                       SELECT to_regclass('public."user"') UNION ALL
+                       SELECT confrelid FROM pg_catalog.pg_constraint
+                        WHERE conrelid = to_regclass('public.tasks')
+                          AND conname = 'fk_tasks_user_id')
+        OR (l.locktype = 'advisory' AND (l.classid::bigint << 32 | l.objid::bigint) = :lock))
+ ORDER BY l.pid
+"""
+
+
 @contextmanager
 def _translated(
     connection: sa.Connection, refusal: type[SchemaError] = MigrationFailed
@@ -264,23 +320,21 @@ def _translated(
 
 def _raise(connection: sa.Connection, error: DBAPIError, refusal: type[SchemaError]) -> NoReturn:
     cause = error.orig
-    if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+    sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate is None or sqlstate in _ENDED:
         raise ConnectionLost(
             "the connection was lost; a migration that had not ended was rolled back"
         ) from error
-    if cause.sqlstate == REFUSED:
+    if sqlstate == REFUSED and isinstance(cause, psycopg.Error):
         raise refusal(f"{cause.diag.message_primary}; nothing was changed") from error
-    if cause.sqlstate == "42501" and refusal is TenantRoleNotCreated:
+    if sqlstate == "42501" and refusal is TenantRoleNotCreated:
         raise TenantRoleNotCreated(_role_for_the_dba(connection)) from error
-    if cause.sqlstate == "55P03":
+    if sqlstate == "55P03":
         raise SchemaLocked(_blockers(connection)) from error
-    if cause.sqlstate in ("53100", "58030"):
-        raise MigrationFailed("the database's disk is full; nothing was changed") from error
-    if cause.sqlstate == "42501":
-        raise MigrationFailed(
-            "the login may not do this: migrate as the owner of the schema; nothing was changed"
-        ) from error
-    raise MigrationFailed from error
+    if sqlstate == "42704":
+        raise _RoleVanished(f"the role {TENANT_ROLE} is gone; nothing was changed") from error
+    reason = _REASONS.get(sqlstate, f"the database refused a statement ({sqlstate})")
+    raise MigrationFailed(f"{reason}; nothing was changed") from error
 
 
 def _role_for_the_dba(connection: sa.Connection) -> str:
@@ -294,17 +348,12 @@ def _role_for_the_dba(connection: sa.Connection) -> str:
 
 def _blockers(connection: sa.Connection) -> str:
     with connection.begin():
-        pids = connection.scalars(
-            sa.text(
-                "SELECT DISTINCT pid FROM pg_catalog.pg_locks WHERE granted AND pid <> "
-                "pg_catalog.pg_backend_pid() AND (relation = to_regclass('public.tasks') OR "
-                "(locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = :lock)) "
-                "ORDER BY pid"
-            ),
-            {"lock": _LOCK},
-        ).all()
-    held = f" (held by process {', '.join(map(str, pids))})" if pids else ""
-    return f"a lock on the tasks was not to be had in time{held}; nothing was changed"
+        pids = connection.scalars(sa.text(_HOLDERS), {"lock": _LOCK}).all()
+    held = f" (locks there are held by process {', '.join(map(str, pids))})" if pids else ""
+    return (
+        f"a lock on the tasks or the users table was not to be had in time{held}; "
+        "nothing was changed"
+    )
 
 
 __all__ = [
@@ -314,6 +363,7 @@ __all__ = [
     "current",
     "downgrade",
     "head",
+    "history",
     "older_revisions",
     "sql",
     "upgrade",

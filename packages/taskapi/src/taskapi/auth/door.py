@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import time
 
 from taskapi.problems import TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_MALFORMED, TOKEN_MISSING, Problem
@@ -31,6 +31,7 @@ class Door:
         of_keys: Audience = Audience(None, None),  # noqa: B008
         leeway: float = 30,
         stale_limit: float = 86400,
+        clock: Callable[[], float] = time,
     ) -> None:
         self._secrets = SharedSecrets(secrets) if secrets else None
         self.keys = (
@@ -41,6 +42,7 @@ class Door:
         self._of_secret = of_secret
         self._of_keys = of_keys
         self._leeway = leeway
+        self._clock = clock
         self._remembered: dict[bytes, tuple[str, float]] = {}
 
     async def open(self) -> None:
@@ -58,7 +60,7 @@ class Door:
         known = self._remembered.get(digest)
         if known is not None:
             user, ends = known
-            if time() < ends:
+            if self._clock() < ends:
                 return user
             del self._remembered[digest]
             raise Problem(TOKEN_EXPIRED)
@@ -71,7 +73,7 @@ class Door:
     async def _verified(self, text: bytes) -> tuple[str, float]:
         token = read(well_formed(text))
         audience = await self._signed(token)
-        ends = claims.expiry(token.claims, time(), self._leeway)
+        ends = claims.expiry(token.claims, self._clock(), self._leeway)
         audience.judge(token.claims)
         return claims.user_id(token.claims), ends
 

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from time import monotonic
 
 import httpx
 
@@ -23,8 +22,7 @@ LIFETIME = 600.0
 TIMEOUT = 5.0
 _REFRESH_AFTER = 0.8 * LIFETIME
 _BETWEEN_UNKNOWN = 30.0
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 30.0
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _LARGEST = 256 * 1024
 
 _log = logging.getLogger(__name__)
@@ -38,7 +36,7 @@ class KeyClient:
         self._stale_limit = stale_limit
         self._on_change = on_change
         self._keys: Mapping[str, Key] = {}
-        self._content = b""
+        self._content: bytes | None = None
         self._fetched_at: float | None = None
         self._asked_for_unknown_at = float("-inf")
         self._failures = 0
@@ -68,8 +66,8 @@ class KeyClient:
     @property
     def loaded(self) -> bool:
         """Whether there are keys that may still be used."""
-        if self._fetched_at is not None and self._age() > self._stale_limit:
-            self._take({}, b"")
+        if self._fetched_at is not None and _now() - self._fetched_at > self._stale_limit:
+            self._take({}, None)
             self._fetched_at = None
         return bool(self._keys)
 
@@ -83,30 +81,28 @@ class KeyClient:
         if not isinstance(key_id, str):
             return None
         known = self._keys.get(key_id)
-        if known is None and self._may_ask_for_unknown():
+        # Again after a fetch that was joined: its answer may be older than the key.
+        while known is None and self._may_ask_for_unknown():
             await self._fetch()
             known = self._keys.get(key_id)
         return known
 
-    def _age(self) -> float:
-        return monotonic() - (self._fetched_at or 0.0)
-
     def _pause(self) -> float:
         """How long to leave the endpoint alone after so many failures."""
-        return float(min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE))
+        return _PAUSES[min(self._failures, len(_PAUSES)) - 1]
 
     def _pause_is_over(self) -> bool:
         # An endpoint that answers without a key is well: Better Auth makes its first key when the
         # first token is asked for, and that token must not wait out a long pause.
-        pause = _FIRST_PAUSE if self._answered else self._pause()
-        return self._failures == 0 or monotonic() - self._failed_at >= pause
+        pause = _PAUSES[0] if self._answered else self._pause()
+        return self._failures == 0 or _now() - self._failed_at >= pause
 
     def _may_ask_for_unknown(self) -> bool:
         if self._fetching is not None:  # it may bring the key
             return True
         if not self._pause_is_over():
             return False
-        now = monotonic()
+        now = _now()
         if now - self._asked_for_unknown_at < _BETWEEN_UNKNOWN:
             return False
         self._asked_for_unknown_at = now
@@ -131,12 +127,14 @@ class KeyClient:
             keys = self._keys if content == self._content else parse(content)
         except Exception as error:  # whatever it is, the keeper lives on
             self._failures += 1
-            self._failed_at = monotonic()
+            self._failed_at = _now()
             self._answered = isinstance(error, UnusableKeySet)
-            _log.warning("the keys could not be fetched (%s)", _reason(error))
+            # Keys that have just become too old end what is remembered of them, asked for or not.
+            kept = "" if self.loaded else "; there are none"
+            _log.warning("the keys could not be fetched (%s)%s", _reason(error), kept)
         else:
             self._failures = 0
-            self._fetched_at = monotonic()
+            self._fetched_at = _now()
             self._take(keys, content)
         finally:
             self._fetching = None
@@ -152,10 +150,15 @@ class KeyClient:
                     raise UnusableKeySet("it is too large")
             return bytes(content)
 
-    def _take(self, keys: Mapping[str, Key], content: bytes) -> None:
+    def _take(self, keys: Mapping[str, Key], content: bytes | None) -> None:
         if content != self._content:
             self._keys, self._content = keys, content
             self._on_change()
+
+
+def _now() -> float:
+    """The clock that this loop's sleeps and time limits go by."""
+    return asyncio.get_running_loop().time()
 
 
 def _reason(error: Exception) -> str:

@@ -74,8 +74,10 @@ def parse(content: bytes) -> Mapping[str, Key]:
 
 def _key(jwk: Mapping[str, Any]) -> Key | None:
     """A public key for signatures, of a kind that is strong enough; None for any other."""
-    kind = jwk.get("kty")
-    algorithms = _OF_CURVE.get((kind, None if kind == "RSA" else jwk.get("crv")), ())
+    kind, curve = jwk.get("kty"), jwk.get("crv")
+    if not isinstance(kind, str) or not isinstance(curve, str | None):
+        return None
+    algorithms = _OF_CURVE.get((kind, None if kind == "RSA" else curve), ())
     if "alg" in jwk:
         named = _ALIASES.get(jwk["alg"], jwk["alg"]) if isinstance(jwk["alg"], str) else None
         algorithms = tuple(name for name in algorithms if name == named)

@@ -1,8 +1,8 @@
 """Which table the users live in: found, made or refused, and tied to `tasks` by the foreign key.
 
 The decision is made by the database itself, where the script runs, so that it is the same online
-and in a script that is carried to a DBA. `taskcore.users_table` is the wish: a table's name, `none`,
-or nothing at all.
+and in a script that is carried to a DBA. `taskcore.users_table` is the wish: a table's name,
+`none`, or nothing at all.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ DECLARE
     wish text := nullif(current_setting('taskcore.users_table', true), '');
     users regclass;
     users_name text;
-    users_schema text;
     key_type text;
     key_number smallint;
     orphans bigint;
-    needs text;
 BEGIN
     IF wish IS NULL THEN
         users := coalesce(to_regclass('public.users'), to_regclass('public."user"'));
@@ -41,8 +39,13 @@ BEGIN
     ELSIF wish <> 'none' THEN
         BEGIN
             users := coalesce(to_regclass(wish), to_regclass(quote_ident(wish)));
-        EXCEPTION WHEN invalid_name OR syntax_error OR feature_not_supported THEN
-            users := NULL;
+        EXCEPTION
+            WHEN invalid_name OR syntax_error OR feature_not_supported THEN
+                users := NULL;
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE = format(
+                    'the schema of the users table %s belongs to another role, who has to run: '
+                    'GRANT USAGE ON SCHEMA %I TO %I;', wish, (parse_ident(wish))[1], current_user);
         END;
         IF users IS NULL THEN
             RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE =
@@ -51,8 +54,7 @@ BEGIN
     END IF;
 
     IF users IS NOT NULL THEN
-        SELECT format('%I.%I', n.nspname, c.relname), quote_ident(n.nspname)
-            INTO users_name, users_schema
+        SELECT format('%I.%I', n.nspname, c.relname) INTO users_name
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.oid = users AND c.relkind IN ('r', 'p');
         IF users_name IS NULL THEN
@@ -74,16 +76,11 @@ BEGIN
             RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE = format(
                 'the users table %s has no primary key or unique constraint on id', users_name);
         END IF;
-        needs := concat_ws(' ',
-            CASE WHEN NOT has_schema_privilege(users_schema, 'USAGE') THEN
-                format('GRANT USAGE ON SCHEMA %s TO %I;', users_schema, current_user) END,
-            CASE WHEN NOT (has_table_privilege(users, 'REFERENCES')
-                           AND has_table_privilege(users, 'SELECT')) THEN
-                format('GRANT REFERENCES, SELECT ON %s TO %I;', users_name, current_user) END);
-        IF needs <> '' THEN
+        IF NOT (has_table_privilege(users, 'REFERENCES')
+                AND has_table_privilege(users, 'SELECT')) THEN
             RAISE EXCEPTION SQLSTATE '{REFUSED}' USING MESSAGE = format(
-                'the users table %s belongs to another role, who has to run: %s',
-                users_name, needs);
+                'the users table %s belongs to another role, who has to run: '
+                'GRANT REFERENCES, SELECT ON %s TO %I;', users_name, users_name, current_user);
         END IF;
     END IF;
 

@@ -20,6 +20,9 @@ CREATE POLICY taskcore_owner ON {schema}.tasks FOR ALL TO taskcore_tenant
     WITH CHECK (user_id = nullif(current_setting('taskcore.user_id', true), ''));
 """
 
+# So that a server that runs as a plain member can tell whether the schema is behind its code.
+SHOW_REVISION = "GRANT SELECT ON {schema}.taskcore_version TO taskcore_tenant"
+
 # The function learns the users table from the foreign key; without one, every user is known.
 # Its arguments go by number: a column of the users table could bear any name.
 WHY_MISSED = """
@@ -30,7 +33,8 @@ DECLARE
           FROM pg_catalog.pg_constraint k
           JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE k.conrelid = '{schema}.tasks'::regclass AND k.contype = 'f');
+         WHERE k.conrelid = '{schema}.tasks'::regclass
+           AND k.conname = 'fk_tasks_user_id');
 BEGIN
     EXECUTE format(
         'CREATE OR REPLACE FUNCTION {schema}.taskcore_why_missed(owner text, task uuid) '
@@ -55,8 +59,7 @@ $taskcore$
 def upgrade() -> None:
     op.execute(LOCK.format(schema="public"))
     op.execute(WHY_MISSED.format(schema="public"))
-    # So that a server that runs as a plain member can tell whether the schema is behind its code.
-    op.execute("GRANT SELECT ON public.taskcore_version TO taskcore_tenant")
+    op.execute(SHOW_REVISION.format(schema="public"))
 
 
 def downgrade() -> None:

@@ -1,0 +1,141 @@
+"""`taskcli dev`: a database, a user, a token and a running server, in one go."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import environment, listening, output
+from .verbs import Json
+
+_DEMO = "demo"
+_TASKS = (
+    ("Read the box that `taskcli dev` prints", "It has a curl line in it.", True),
+    ("Open /docs and try the API there", None, False),
+    ("Point a frontend at this server", "Its origin goes into CORS_ORIGINS.", False),
+    ("Run `taskcli doctor`", None, False),
+)
+_TOKEN_DAYS = 7
+_PATIENCE = 5.0
+
+
+def dev(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen.")] = 8000,
+    data: Annotated[Path, typer.Option(help="Where the database is kept.")] = Path(".taskdata"),
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over: what is kept there is erased.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Start everything for development: a database, a demo user, the API.
+
+    A real PostgreSQL of its own runs below .taskdata and is kept between runs. Ctrl-C stops both.
+    """
+    # Whatever ends this process politely also stops the database.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: sys.exit(0))
+
+    from taskcore import embedded, schema
+
+    sockets = listening.bound("127.0.0.1", port, patience=_PATIENCE)
+    if fresh:
+        embedded.erase(data)
+        (data / "secret").unlink(missing_ok=True)
+    new = not (data / "secret").exists()
+    if os.environ.get(environment.DATABASE):
+        output.note(f"{environment.DATABASE} is left alone: dev brings a database of its own")
+    output.note(f"{'making' if new else 'starting'} the PostgreSQL in {data}")
+    with embedded.start(data) as server:
+        (data / ".gitignore").write_text("*\n")
+        environment.put(environment.DATABASE, server.url, "dev")
+        environment.put("TASKAPI_DRAIN_SECONDS", "0", "dev")
+        os.environ.pop(environment.DIRECT, None)
+        if not os.environ.get(environment.SECRET):
+            environment.put(environment.SECRET, _kept_secret(data / "secret"), "dev")
+        schema.upgrade(server.url, users_table="", report=output.note)
+        _make_demo(server.url)
+        _print_box(listening.addresses(sockets)[0], server.url, as_json)
+        _serve(sockets)
+    output.note("both servers have stopped; the data are kept")
+
+
+def _kept_secret(path: Path) -> str:
+    """A secret of this directory's own, which only its owner may read."""
+    if not path.exists():
+        # Beside its name first: what is killed here must not leave an empty secret.
+        unfinished = path.with_name(f"secret.{os.getpid()}")
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        unfinished.rename(path)
+    return path.read_text().strip()
+
+
+def _make_demo(url: str) -> None:
+    """A user with a few tasks, the first time."""
+    from taskcore import Database, TaskCreate, admin, create_task
+
+    with admin.connected(url) as session:
+        if not admin.users_table(session).ours:
+            return
+        if not admin.add_user(session, _DEMO, email="demo@example.com", name="Demo"):
+            return
+    with Database(url, max_size=1) as database:
+        for title, description, completed in reversed(_TASKS):
+            task = TaskCreate(title=title, description=description, completed=completed)
+            database.run(create_task(_DEMO, task))
+
+
+def _print_box(address: str, url: str, as_json: bool) -> None:
+    from .token import signed
+
+    ends = int(time.time()) + _TOKEN_DAYS * 86400
+    settings = environment.settings()
+    token = signed(
+        _DEMO,
+        ends,
+        os.environ[environment.SECRET],
+        iss=settings.jwt_issuer,
+        aud=settings.jwt_audience,
+    )
+    if as_json:
+        output.document(
+            {
+                "address": address,
+                "docs": f"{address}/docs",
+                "user_id": _DEMO,
+                "token": token,
+                "database_url": url,
+            }
+        )
+        sys.stdout.flush()
+        return
+    curl = f"curl {address}/api/tasks -H 'Authorization: Bearer {token}'"
+    output.box(
+        {
+            "address": address,
+            "docs": f"{address}/docs",
+            "user": _DEMO,
+            "token": token,
+            "try": curl,
+            "database": url,
+        }
+    )
+
+
+def _serve(sockets: list[socket.socket]) -> None:
+    from taskapi import logs
+
+    from .serve import source_directories
+    from .supervisor import Supervisor
+
+    logs.configure(environment.settings().log_format)
+    Supervisor(sockets, 1, watched=source_directories()).run()

@@ -1,0 +1,116 @@
+"""`taskcli token`: a token for development, and what is wrong with one."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from . import environment, output
+from .failures import Failure, WrongUse
+from .verbs import Json
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def token(
+    user: Annotated[str | None, typer.Option(metavar="ID", help="The user it is for.")] = None,
+    ttl: Annotated[str, typer.Option(help="How long it holds: 90s, 15m, 12h, 7d.")] = "1h",
+    inspect: Annotated[
+        str | None,
+        typer.Option(metavar="JWT", help="Verify this token instead; - reads standard input."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a development token, or say whether one is accepted.
+
+    It is signed with BETTER_AUTH_SECRET, for a user that exists.
+    """
+    if (user is None) == (inspect is None):
+        raise WrongUse("give either --user ID or --inspect JWT")
+    if inspect is not None:
+        _inspect(inspect, as_json)
+    elif user is not None:
+        _make(user, ttl, as_json)
+
+
+def _make(user: str, ttl: str, as_json: bool) -> None:
+    seconds = duration(ttl)
+    settings = environment.settings()
+    if settings.better_auth_secret is None:
+        raise WrongUse("set BETTER_AUTH_SECRET: a development token is signed with it")
+    _must_exist(user)
+    ends = int(time.time()) + seconds
+    text = signed(
+        user,
+        ends,
+        settings.better_auth_secret.get_secret_value(),
+        iss=settings.jwt_issuer,
+        aud=settings.jwt_audience,
+    )
+    if as_json:
+        output.document({"token": text, "user_id": user, "expires_at": ends})
+    else:
+        output.line(text)
+
+
+def signed(user: str, ends: int, secret: str, **claims: str | None) -> str:
+    """A token as a frontend would sign it."""
+    import jwt
+
+    payload: dict[str, Any] = {"sub": user, "iat": int(time.time()), "exp": ends}
+    payload |= {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(payload, secret, "HS256")
+
+
+def duration(text: str) -> int:
+    """The seconds that 90s, 15m, 12h or 7d are."""
+    parts = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", text)
+    if parts is None:
+        raise WrongUse(f"--ttl {text} is no duration: write 90s, 15m, 12h or 7d")
+    return int(parts[1]) * _UNITS[parts[2] or "s"]
+
+
+def _must_exist(user: str) -> None:
+    from taskcore import Database, TaskNotFound, UnknownUser, get_task
+
+    with Database(environment.database_url(), max_size=1) as database:
+        try:
+            database.run(get_task(user, UUID(int=0)))
+        except TaskNotFound:
+            pass
+        except UnknownUser as error:
+            raise Failure(f"there is no user {user!r}: `taskcli users list` shows them") from error
+
+
+def _inspect(text: str, as_json: bool) -> None:
+    from taskapi.problems import Problem
+
+    text = typer.get_text_stream("stdin").read() if text == "-" else text
+    try:
+        user = asyncio.run(_identified(text.strip().removeprefix("Bearer ")))
+    except Problem as problem:
+        reason = problem.kind.detail.rstrip(".")
+        if as_json:
+            output.document({"valid": False, "code": problem.kind.code, "reason": reason})
+        raise Failure(f"the token would be refused: {reason} ({problem.kind.code})") from problem
+    if as_json:
+        output.document({"valid": True, "user_id": user})
+    else:
+        output.line(user)
+        output.note("the token would be accepted, and is this user's")
+
+
+async def _identified(text: str) -> str:
+    from taskapi.auth import door_for
+
+    door = door_for(environment.settings())
+    await door.open()
+    try:
+        return await door.identify([(b"authorization", b"Bearer " + text.encode())])
+    finally:
+        await door.close()

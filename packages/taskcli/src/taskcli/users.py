@@ -1,0 +1,86 @@
+"""`taskcli users`: who has tasks. Outside the lock of the tenants on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from . import environment, output
+from .verbs import DryRun, Json, Yes, confirmed
+
+User = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
+_COLUMNS = ("id", "email", "name", "created_at", "tasks", "completed", "last_change")
+
+
+def list_(
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    after: Annotated[str, typer.Option(metavar="ID", help="Only those after this id.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List users with the number of their tasks."""
+    from taskcore import admin
+
+    with admin.connected(environment.operator_url()) as session:
+        found = admin.list_users(session, limit=limit, after=after)
+    output.rows([asdict(user) for user in found], as_json=as_json, columns=_COLUMNS)
+    if len(found) == limit:
+        output.note(f"there may be more: --after {found[-1].id}")
+
+
+def show(user: User, as_json: Json = False) -> None:
+    """Show one user."""
+    from taskcore import admin
+
+    with admin.connected(environment.operator_url()) as session:
+        output.record(asdict(admin.show_user(session, user)), as_json=as_json)
+
+
+def add(
+    user: User,
+    email: Annotated[str | None, typer.Option(help="The user's e-mail address.")] = None,
+    name: Annotated[str | None, typer.Option(help="The user's name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Add a user, where the users table is our own.
+
+    Refused where the users are Better Auth's: there they sign up.
+    """
+    from taskcore import admin
+
+    with admin.connected(environment.operator_url()) as session:
+        made = admin.add_user(session, user, email=email, name=name)
+        found = admin.show_user(session, user)
+    output.note(f"{user} was added" if made else f"{user} was there already; nothing was changed")
+    if as_json:
+        output.document(asdict(found))
+
+
+def delete(user: User, yes: Yes = False, dry_run: DryRun = False) -> None:
+    """Delete a user and all of the user's tasks, for good."""
+    from taskcore import admin
+
+    with admin.connected(environment.operator_url()) as session:
+        found = admin.show_user(session, user)
+        if dry_run:
+            output.line(f"would delete {user} and {found.tasks} tasks")
+            return
+        confirmed(f"Delete {user} and {found.tasks} tasks for good?", yes)
+        deleted = admin.delete_user(session, user)
+    output.note(f"{user} was deleted, and {deleted} tasks")
+
+
+def adopt(
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="`schema.table`, or none.", show_default=False)
+    ],
+) -> None:
+    """Point the tasks at another users table.
+
+    In one transaction: the foreign key, and what the server asks. `none` where the users are in
+    another database.
+    """
+    from taskcore import schema
+
+    schema.adopt_users(environment.operator_url(), table, report=output.note)

@@ -1,0 +1,39 @@
+"""Bytes that no HTTP client sends within a header, put before the door itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fix_doors import enter, refusal
+from fix_tokens import key_signer, secret_signer
+from taskapi.auth import Door
+
+WITHIN: dict[str, Callable[[bytes], bytes]] = {
+    "line feed": lambda text: text[:30] + b"\n" + text[30:],
+    "carriage return": lambda text: text[:30] + b"\r" + text[30:],
+    "folded": lambda text: text[:30] + b"\r\n " + text[30:],
+    "NUL": lambda text: text[:30] + b"\0" + text[30:],
+    "line feed behind": lambda text: text + b"\n",
+    "carriage return and line feed behind": lambda text: text + b"\r\n",
+    "NUL behind": lambda text: text + b"\0",
+    "tab behind": lambda text: text + b"\t",
+    "no-break space behind": lambda text: text + b"\xa0",
+    "invalid UTF-8 behind": lambda text: text + b"\xff",
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+async def test_a_byte_that_is_no_part_of_a_token_is_malformed(name: str, door: Door) -> None:
+    for signer in (secret_signer(), key_signer()):
+        good = signer.token("alice").encode()
+        assert await refusal(door, WITHIN[name](good)) == "token_malformed"
+        assert await enter(door, good) == "alice"
+        assert await refusal(door, WITHIN[name](good)) == "token_malformed"
+
+
+async def test_spaces_around_a_token_are_the_header_s(door: Door) -> None:
+    """The control: they are allowed there, and the token is the same one."""
+    good = secret_signer().token("alice").encode()
+    assert await enter(door, b"  " + good + b" ") == "alice"

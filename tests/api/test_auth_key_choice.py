@@ -1,0 +1,125 @@
+"""Which of the keys in a set count: public ones, for signatures, strong enough; each for its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
+
+from fix_doors import OpenDoor, enter, refusal
+from fix_keys import KeyServer
+from fix_tokens import as_json, b64, jwk, key_signer, private_key
+from taskapi.auth.key_set import UnusableKeySet, parse
+
+GOOD = jwk("ES256")
+
+
+def described(algorithm: str, private: Any) -> dict[str, Any]:
+    made: dict[str, Any] = jwt.get_algorithm_by_name(algorithm).to_jwk(
+        private.public_key(), as_dict=True
+    )
+    return made
+
+
+def secrets_of(algorithm: str) -> dict[str, Any]:
+    made: dict[str, Any] = jwt.get_algorithm_by_name(algorithm).to_jwk(
+        private_key(algorithm), as_dict=True
+    )
+    return {k: v for k, v in made.items() if k != "key_ops"}
+
+
+IGNORED: dict[str, Any] = {
+    "a secret": lambda: {"kty": "oct", "k": b64(b"s" * 32), "alg": "HS256"},
+    "for encryption": lambda: jwk("EdDSA", use="enc"),
+    "for anything": lambda: jwk("EdDSA", use=None),
+    "RSA of 1024 bits": lambda: described("RS256", rsa.generate_private_key(65537, 1024)),
+    "private EdDSA": lambda: secrets_of("EdDSA"),
+    "private ES256": lambda: secrets_of("ES256"),
+    "private RSA": lambda: secrets_of("RS256"),
+    "Ed448": lambda: described("EdDSA", ed448.Ed448PrivateKey.generate()),
+    "X25519": lambda: {
+        "kty": "OKP",
+        "crv": "X25519",
+        "x": b64(x25519.X25519PrivateKey.generate().public_key().public_bytes_raw()),
+    },
+    "P-384": lambda: described("ES384", ec.generate_private_key(ec.SECP384R1())),
+    "secp256k1": lambda: described("ES256K", ec.generate_private_key(ec.SECP256K1())),
+    "for another algorithm": lambda: jwk("EdDSA", alg="ES256"),
+    "for a weaker hash": lambda: jwk("RS256", alg="RS1"),
+    "for another strength": lambda: jwk("RS256", alg="RS512"),
+    "alg is null": lambda: jwk("EdDSA", alg=None),
+    "alg is a list": lambda: jwk("EdDSA", alg=["EdDSA"]),
+    "of no kind": lambda: {"kty": None},
+    "of an unknown kind": lambda: {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"},
+    "kind is a list": lambda: {"kty": ["OKP"]},
+    "kind is an object": lambda: {"kty": {}},
+    "curve is a list": lambda: {"kty": "EC", "crv": ["P-256"]},
+    "curve is of another kind": lambda: jwk("EdDSA", kty="EC"),
+    "no coordinate": lambda: {k: v for k, v in jwk("EdDSA").items() if k != "x"},
+    "coordinate is a number": lambda: jwk("EdDSA", x=1),
+    "coordinate is too short": lambda: jwk("EdDSA", x="AAAA"),
+    "coordinate is no base64": lambda: jwk("EdDSA", x="\u00fc"),
+    "not on the curve": lambda: jwk("ES256", x=b64(b"\1" * 32)),
+    "modulus is 0": lambda: jwk("RS256", n="AA"),
+    "exponent is 1": lambda: jwk("RS256", e="AQ"),
+    "exponent is even": lambda: jwk("RS256", e="Ag"),
+    "modulus is a list": lambda: jwk("RS256", n=[]),
+}
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_a_key_that_does_not_count_spoils_no_other(name: str) -> None:
+    bad = {**IGNORED[name](), "kid": "bad"}
+    assert set(parse(as_json({"keys": [bad, GOOD]}))) == {GOOD["kid"]}
+    assert set(parse(as_json({"keys": [GOOD, bad]}))) == {GOOD["kid"]}
+    with pytest.raises(UnusableKeySet, match="no usable key"):
+        parse(as_json({"keys": [bad]}))
+
+
+@pytest.mark.parametrize("kid", [None, 1, [], {}, ...], ids=repr)
+def test_a_key_without_an_id_cannot_be_asked_for(kid: object) -> None:
+    key = {name: value for name, value in jwk("EdDSA", kid=kid).items() if value is not ...}
+    assert set(parse(as_json({"keys": [key, GOOD]}))) == {GOOD["kid"]}
+
+
+@pytest.mark.parametrize("junk", [None, 1, "key", [], [GOOD]], ids=repr)
+def test_what_is_no_key_is_passed_over(junk: object) -> None:
+    assert set(parse(json.dumps({"keys": [junk, GOOD]}).encode())) == {GOOD["kid"]}
+
+
+COUNTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "as listed": (jwk("EdDSA"), ("EdDSA",)),
+    "by its newer name": (jwk("EdDSA", alg="Ed25519"), ("EdDSA",)),
+    "for signatures": (jwk("EdDSA", use="sig"), ("EdDSA",)),
+    "with more": (jwk("EdDSA", x5c=["x"], x5u="http://x", created=1), ("EdDSA",)),
+    "ES512": (jwk("ES512"), ("ES512",)),
+    "PS256": (jwk("PS256"), ("PS256",)),
+    "RSA, not bound": ({k: v for k, v in jwk("RS256").items() if k != "alg"}, ("RS256", "PS256")),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_key_counts_for_its_own_algorithm(name: str) -> None:
+    """The control."""
+    key, algorithms = COUNTED[name]
+    assert parse(as_json({"keys": [key]}))[key["kid"]].algorithms == algorithms
+
+
+async def test_a_short_key_signs_nothing_that_is_accepted(
+    open_door: OpenDoor, key_server: KeyServer
+) -> None:
+    short, long = rsa.generate_private_key(65537, 1024), private_key("RS256", 1)
+    for kid, private in (("short", short), ("long", long)):
+        key_server.keys.append({**described("RS256", private), "kid": kid, "alg": "RS256"})
+    door = await open_door(keys_url=key_server.url)
+    signs = jwt.get_algorithm_by_name("RS256").sign
+    for kid, private in (("short", short), ("long", long)):
+        token = key_signer("RS256", kid=kid).token("alice").rpartition(".")[0]
+        signed = f"{token}.{b64(signs(token.encode(), private))}"
+        if kid == "short":
+            assert await refusal(door, signed) == "token_invalid"
+        else:
+            assert await enter(door, signed) == "alice"

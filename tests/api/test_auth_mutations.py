@@ -1,0 +1,123 @@
+"""A token changed in any byte, taken apart or put together otherwise, is no token.
+
+The good ones are remembered by the door while it is tried with the changed ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fix_api import SECRET
+from fix_clock import until
+from fix_doors import enter, refusal
+from fix_keys import KeyServer
+from fix_tokens import BASE, b64, jwk, key_signer, secret_signer
+from taskapi.auth import Door
+from taskapi.auth.claims import Audience
+
+SIGNERS = [secret_signer(), *(key_signer(name) for name in ("EdDSA", "ES256", "RS256"))]
+REFUSALS = {"token_missing", "token_malformed", "token_invalid"}
+
+bytewise = st.integers(0, 255)
+
+
+class Inner:
+    """A door in a loop of its own, for many examples of one test."""
+
+    def __init__(self, run: Callable[..., object], door: Door, tokens: list[str]) -> None:
+        self.run = run
+        self.door = door
+        self.tokens = tokens
+
+
+@pytest.fixture(scope="module")
+def inner() -> Iterator[Inner]:
+    keys = KeyServer([jwk(name) for name in ("EdDSA", "ES256", "RS256")])
+    door = Door(secrets=[SECRET], keys_url=keys.url, of_keys=Audience(BASE, BASE))
+    known = door.keys
+    assert known is not None
+    tokens = [signer.token(f"user_{n}", exp=2**33) for signer in SIGNERS for n in range(2)]
+    with asyncio.Runner() as runner:
+        runner.run(door.open())
+        runner.run(until(lambda: known.loaded))
+        yield Inner(runner.run, door, tokens)
+        runner.run(door.close())
+    keys.close()
+
+
+@st.composite
+def changed(draw: st.DrawFn, good: bytes) -> bytes:
+    """One byte flipped, put in, or left out, or a piece left out or doubled."""
+    at = draw(st.integers(0, len(good) - 1))
+    match draw(st.integers(0, 4)):
+        case 0:
+            return good[:at] + bytes([good[at] ^ draw(st.integers(1, 255))]) + good[at + 1 :]
+        case 1:
+            return good[:at] + bytes([draw(bytewise)]) + good[at:]
+        case 2:
+            return good[:at] + good[at + 1 :]
+        case 3:
+            return good[:at] + good[at + draw(st.integers(1, 40)) :]
+        case _:
+            return good[:at] + good[at - draw(st.integers(1, 40)) :]
+
+
+def respelt(part: str, how: int) -> str:
+    """The same content, or the same bytes, written otherwise."""
+    content = urlsafe_b64decode(part + "==")
+    if how == 0:
+        return b64encode(content).decode()
+    if how == 1:
+        return b64(content + b" ")
+    if how == 2:
+        return part + "="
+    if how == 3:
+        return part[:-1] + chr(ord(part[-1]) + 1)
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return b64(content[::-1])
+    if how == 4:
+        return b64(json.dumps(value).encode())
+    return b64(json.dumps(dict(reversed(value.items())), separators=(",", ":")).encode())
+
+
+@st.composite
+def rebuilt(draw: st.DrawFn, tokens: list[str]) -> bytes:
+    """Segments of several good tokens, in any order and number, some of them respelt."""
+    parts = [part for token in tokens for part in token.split(".")]
+    segments = draw(st.lists(st.sampled_from(parts), min_size=1, max_size=4))
+    spelt = [respelt(part, how) if (how := draw(st.integers(0, 9))) < 6 else part
+             for part in segments]  # fmt: skip
+    return ".".join(spelt).encode()
+
+
+def tried(inner: Inner, text: bytes, goods: list[str]) -> None:
+    if text.strip(b" ") not in {good.encode() for good in goods}:
+        assert inner.run(refusal(inner.door, text)) in REFUSALS
+
+
+@pytest.mark.parametrize("number", range(len(SIGNERS) * 2))
+def test_the_tokens_that_are_changed_are_good(number: int, inner: Inner) -> None:
+    """The control, which also has them remembered."""
+    assert inner.run(enter(inner.door, inner.tokens[number])) == f"user_{number % 2}"
+
+
+@settings(max_examples=80 * settings().max_examples)
+@given(data=st.data())
+def test_a_changed_byte_ends_a_token(inner: Inner, data: st.DataObject) -> None:
+    good = data.draw(st.sampled_from(inner.tokens))
+    tried(inner, data.draw(changed(good.encode())), inner.tokens)
+
+
+@settings(max_examples=20 * settings().max_examples)
+@given(data=st.data())
+def test_parts_of_good_tokens_make_no_good_one(inner: Inner, data: st.DataObject) -> None:
+    tried(inner, data.draw(rebuilt(inner.tokens)), inner.tokens)

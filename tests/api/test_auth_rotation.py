@@ -1,0 +1,43 @@
+"""Several secrets at once: nobody is refused while one is rotated out, and nobody let in after."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from fix_api import Serve
+from fix_contract import problem
+from fix_doors import OpenDoor, enter, refusal
+from fix_siege import Sent, bearer
+from fix_tokens import secret_signer
+
+OLDEST = "the oldest secret of all and as long as a real one"
+OLD = "the secret that is being rotated out of use"
+NEW = "the secret that is from now on to be used"
+
+
+@pytest.mark.parametrize("secret", [NEW, OLD, OLDEST])
+async def test_each_of_several_secrets_signs(secret: str, open_door: OpenDoor) -> None:
+    door = await open_door(secrets=[NEW, OLD, OLDEST])
+    assert await enter(door, secret_signer(secret).token("alice")) == "alice"
+    for other in ("x" * 40, f"{NEW},{OLD}", NEW + OLD, ""):
+        assert await refusal(door, secret_signer(other).token("alice")) == "token_invalid"
+
+
+def listed(base: str, sent: Sent) -> httpx.Response:
+    return httpx.get(f"{base}/api/tasks", headers=list(sent.headers), timeout=30)
+
+
+def test_a_secret_is_rotated_without_a_refusal(serve: Serve, alice: str) -> None:
+    """As an operator does it: the old one alone, both, the new one alone; a restart between."""
+    by_old, by_new = (bearer(secret_signer(secret).token(alice)) for secret in (OLD, NEW))
+    with serve(BETTER_AUTH_SECRET=OLD) as api:
+        assert listed(api.base, by_old).status_code == 200
+        problem(listed(api.base, by_new), "token_invalid")
+    with serve(BETTER_AUTH_SECRET=NEW, BETTER_AUTH_SECRET_PREVIOUS=f"{OLDEST}, {OLD}") as api:
+        for sent in (by_old, by_new, bearer(secret_signer(OLDEST).token(alice)), by_old):
+            assert listed(api.base, sent).status_code == 200
+        problem(listed(api.base, bearer(secret_signer(OLD + "x").token(alice))), "token_invalid")
+    with serve(BETTER_AUTH_SECRET=NEW) as api:
+        problem(listed(api.base, by_old), "token_invalid")
+        assert listed(api.base, by_new).status_code == 200

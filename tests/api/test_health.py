@@ -1,0 +1,91 @@
+"""Liveness is the process; readiness is what it needs, and names the one thing that is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import psycopg
+import pytest
+
+from fix_api import Api, Serve
+from taskcore import schema
+
+WELL = {"database": "ok", "schema": "ok"}
+
+
+@pytest.fixture
+def own_api(serve: Serve, own_url: str) -> Iterator[Api]:
+    with serve(own_url) as api:
+        yield api
+
+
+def not_ready(response: httpx.Response, **checks: str) -> None:
+    document = response.json()
+    assert (response.status_code, document["code"]) == (503, "not_ready")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert int(response.headers["retry-after"]) >= 1
+    assert document["request_id"] == response.headers["x-request-id"]
+    assert document["checks"] == {**WELL, **checks}
+
+
+def ready(response: httpx.Response) -> None:
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": WELL})
+    assert response.headers["cache-control"] == "no-store"
+
+
+def test_a_process_that_answers_is_alive(api: Api) -> None:
+    with api.client() as client:
+        response = client.get("/health/live")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert response.headers["cache-control"] == "no-store"
+
+
+def test_a_process_with_all_it_needs_is_ready(api: Api) -> None:
+    with api.client() as client:
+        ready(client.get("/health/ready"))
+
+
+def test_without_its_database_it_is_alive_and_not_ready(serve: Serve) -> None:
+    with serve("postgresql://postgres@127.0.0.1:1/none") as api, api.client() as client:
+        not_ready(client.get("/health/ready"), database="unavailable", schema="unknown")
+        assert client.get("/health/live").status_code == 200
+
+
+def test_a_database_without_a_schema_is_named(own_api: Api, own_url: str) -> None:
+    with own_api.client() as client, psycopg.connect(own_url, autocommit=True) as admin:
+        admin.execute("ALTER TABLE taskcore_version RENAME TO away")
+        not_ready(client.get("/health/ready"), schema="missing")
+        admin.execute("ALTER TABLE away RENAME TO taskcore_version")
+        ready(client.get("/health/ready"))
+
+
+@pytest.mark.parametrize("revision", ["0001", "base"])
+def test_a_schema_behind_the_code_is_named(revision: str, own_api: Api, own_url: str) -> None:
+    with own_api.client() as client:
+        ready(client.get("/health/ready"))
+        schema.downgrade(own_url, revision)
+        not_ready(client.get("/health/ready"), schema="behind")
+        schema.upgrade(own_url)
+        ready(client.get("/health/ready"))
+
+
+def test_what_the_version_table_says_decides(own_api: Api, own_url: str) -> None:
+    with own_api.client() as client, psycopg.connect(own_url, autocommit=True) as admin:
+        admin.execute("UPDATE taskcore_version SET version_num = '0001'")
+        not_ready(client.get("/health/ready"), schema="behind")
+        admin.execute("DELETE FROM taskcore_version")
+        not_ready(client.get("/health/ready"), schema="behind")
+
+
+def test_a_schema_newer_than_the_code_is_ready(own_api: Api, own_url: str) -> None:
+    with own_api.client() as client, psycopg.connect(own_url, autocommit=True) as admin:
+        admin.execute("UPDATE taskcore_version SET version_num = '9999'")
+        ready(client.get("/health/ready"))
+
+
+def test_health_asks_for_no_token_and_minds_none(api: Api) -> None:
+    with api.client(Authorization="Bearer x") as client:
+        assert client.get("/health/live").status_code == 200
+        assert client.get("/health/ready").status_code == 200
+        assert client.get("/api/tasks").status_code == 401

@@ -1,0 +1,100 @@
+"""Many at once: one winner where there can be one, and nothing lost where all may win."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+import httpx
+import pytest
+
+from fix_api import Api, token
+from fix_contract import problem
+
+AT_ONCE = 20
+
+Ask = Callable[[], Coroutine[None, None, httpx.Response]]
+
+
+@pytest.fixture
+async def many(api: Api, alice: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Alice from many places: as many connections as there are requests."""
+    async with httpx.AsyncClient(
+        base_url=api.base, headers={"Authorization": f"Bearer {token(alice)}"}, timeout=30
+    ) as client:
+        yield client
+
+
+async def together(*asks: Ask) -> list[httpx.Response]:
+    """All of them, each released when the last is ready."""
+    barrier = asyncio.Barrier(len(asks))
+
+    async def run(ask: Ask) -> httpx.Response:
+        await barrier.wait()
+        return await ask()
+
+    return await asyncio.gather(*(run(ask) for ask in asks))
+
+
+def statuses(responses: list[httpx.Response]) -> Counter[int]:
+    return Counter(response.status_code for response in responses)
+
+
+async def test_one_of_many_writes_to_one_version_wins(many: httpx.AsyncClient) -> None:
+    made = await many.post("/api/tasks", json={"title": "t"})
+    at, seen = made.headers["location"], {"If-Match": made.headers["etag"]}
+
+    def put(title: str) -> Ask:
+        return lambda: many.put(at, json={"title": title}, headers=seen)
+
+    responses = await together(*(put(f"title {n}") for n in range(AT_ONCE)))
+    assert statuses(responses) == {200: 1, 412: AT_ONCE - 1}
+    winner = next(response for response in responses if response.status_code == 200)
+    assert (await many.get(at)).json() == winner.json()
+    for response in responses:
+        if response is not winner:
+            problem(response, "stale_version")
+
+
+async def test_one_of_many_deletes_of_one_version_wins(many: httpx.AsyncClient) -> None:
+    made = await many.post("/api/tasks", json={"title": "t"})
+    at, seen = made.headers["location"], {"If-Match": made.headers["etag"]}
+    responses = await together(*[lambda: many.delete(at, headers=seen)] * AT_ONCE)
+    assert statuses(responses) == {204: 1, 404: AT_ONCE - 1}
+
+
+async def test_without_a_version_all_writes_happen(many: httpx.AsyncClient) -> None:
+    """The control: the same race, in which nobody names a version."""
+    at = (await many.post("/api/tasks", json={"title": "t"})).headers["location"]
+
+    def put(title: str) -> Ask:
+        return lambda: many.put(at, json={"title": title})
+
+    responses = await together(*(put(f"title {n}") for n in range(AT_ONCE)))
+    assert statuses(responses) == {200: AT_ONCE}
+    assert len({response.headers["etag"] for response in responses}) == AT_ONCE
+    last = max(responses, key=lambda response: str(response.json()["updated_at"]))
+    assert (await many.get(at)).json() == last.json()
+
+
+@pytest.mark.parametrize("times", [AT_ONCE, AT_ONCE + 1])
+async def test_all_toggles_count(times: int, many: httpx.AsyncClient) -> None:
+    at = (await many.post("/api/tasks", json={"title": "t"})).headers["location"]
+    responses = await together(*[lambda: many.patch(f"{at}/complete")] * times)
+    assert statuses(responses) == {200: times}
+    seen = Counter(response.json()["completed"] for response in responses)
+    assert seen == {True: (times + 1) // 2, False: times // 2}
+    assert (await many.get(at)).json()["completed"] is bool(times % 2)
+
+
+async def test_writers_of_different_fields_do_not_undo_each_other(many: httpx.AsyncClient) -> None:
+    at = (await many.post("/api/tasks", json={"title": "t"})).headers["location"]
+    responses = await together(
+        lambda: many.put(at, json={"title": "changed"}),
+        lambda: many.put(at, json={"description": "changed"}),
+        lambda: many.put(at, json={"completed": True}),
+    )
+    assert statuses(responses) == {200: 3}
+    task = (await many.get(at)).json()
+    assert (task["title"], task["description"], task["completed"]) == ("changed", "changed", True)

@@ -1,0 +1,61 @@
+"""A server that can't be configured says why in one line and ends, however it was started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fix_api import SECRET, Serve
+
+COMMANDS = {
+    "taskcli": [sys.executable, "-m", "taskcli", "serve"],
+    "uvicorn": [sys.executable, "-m", "uvicorn", "--factory", "taskapi.app:create_app"],
+}
+WRONG: dict[str, dict[str, str]] = {
+    "BETTER_AUTH_SECRET": {"BETTER_AUTH_SECRET": "the-weak-secret"},
+    "DATABASE_URL": {"DATABASE_URL": "postgres//login:the-password@host/tasks"},
+    "PORT": {"PORT": "eighty"},
+    "CORS_ORIGINS": {"CORS_ORIGINS": "*"},
+    "TASKAPI_DEADLINE": {"TASKAPI_DEADLINE": "inf"},
+}
+
+
+def start(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("TASKAPI_")},
+        "DATABASE_URL": "postgresql://login:the-password@127.0.0.1:1/tasks",
+        "BETTER_AUTH_SECRET": SECRET,
+        "PORT": "0",
+        **variables,
+    }
+    return subprocess.run(
+        COMMANDS[command], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_wrong_is_said_in_one_line(command: str, name: str) -> None:
+    done = start(command, **WRONG[name])
+    assert done.returncode not in (0, -9)
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert line.removeprefix("taskcli: ").startswith(f"{name} ")
+    assert not any(value in line for value in (SECRET, "the-password", "the-weak-secret"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_missing_is_said_in_one_line(command: str) -> None:
+    done = start(command, DATABASE_URL="", BETTER_AUTH_SECRET="")
+    assert done.returncode != 0
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert line.removeprefix("taskcli: ").startswith("set DATABASE_URL ")
+
+
+def test_with_the_same_variables_made_right_it_starts(serve: Serve) -> None:
+    """The control; that the database is away is no reason not to start."""
+    with serve("postgresql://login:the-password@127.0.0.1:1/tasks") as api, api.client() as client:
+        assert client.get("/health/live").status_code == 200
+    assert "the-password" not in api.log.read_text()

@@ -1,0 +1,169 @@
+"""Metrics: nothing until somebody configures an SDK, and then what only this service knows.
+
+The server runs in a process of its own, which is this file: what OpenTelemetry is told is told
+once for a whole process. It prints what it measured of the requests that it sent to itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fix_api import SECRET, token
+
+
+def bearer(user: str, lifetime: float = 600) -> str:
+    return f"Bearer {token(user, lifetime=lifetime)}"
+
+
+def report(url: str, user: str, how: str) -> dict[str, Any]:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("OTEL_")},
+        "DATABASE_URL": url,
+        "BETTER_AUTH_SECRET": SECRET,
+        "TASKAPI_POOL_SIZE": "3",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__)), how, bearer(user), bearer(user, lifetime=-600)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["statuses"] == [200, 401, 401, 401, 404, 404, 422]
+    return told
+
+
+def test_unless_configured_nothing_is_measured(url: str, alice: str) -> None:
+    told = report(url, alice, "plain")
+    assert told["sdk"] is False
+    assert told["recording"] is False
+    assert [name for name in told["threads"] if "otel" in name.lower()] == []
+
+
+def test_with_an_sdk_the_metrics_appear(url: str, alice: str) -> None:
+    told = report(url, alice, "measured")
+    assert told["sdk"] is True  # the control of the test before
+    metrics = told["metrics"]
+    problems = {point["code"]: point["value"] for point in metrics["taskapi.problems"]}
+    assert problems == {
+        "token_missing": 2,
+        "token_expired": 1,
+        "route_not_found": 1,
+        "task_not_found": 1,
+        "validation_failed": 1,
+    }
+    failures = metrics["taskapi.authentication.failures"]
+    assert {point["reason"]: point["value"] for point in failures} == {
+        "token_missing": 2,
+        "token_expired": 1,
+    }
+    (size,), (idle,) = metrics["taskapi.pool.size"], metrics["taskapi.pool.idle"]
+    assert 1 <= idle["value"] <= size["value"] <= 3
+    assert {"GET /api/tasks", "GET /api/tasks/{id}"} <= set(told["spans"])
+    for name in ("taskapi.pool.waits", "taskapi.pool.wait.time", "taskapi.pool.timeouts"):
+        assert [point["value"] >= 0 for point in metrics[name]] == [True]
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+def main(how: str, good: str, expired: str) -> None:
+    collect = _configured() if how == "measured" else dict
+    import uvicorn
+    from opentelemetry import trace
+
+    from taskapi.app import create_app
+
+    app = create_app()
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        statuses = _ask(_port(server), good, expired)
+        told = {
+            "statuses": statuses,
+            "sdk": "opentelemetry.sdk" in sys.modules,
+            "recording": trace.get_tracer("test").start_span("test").is_recording(),
+            "threads": [thread.name for thread in threading.enumerate()],
+            **collect(),
+        }
+    finally:
+        server.should_exit = True
+        thread.join(30)
+    sys.stdout.write(json.dumps(told))
+
+
+def _port(server: Any) -> int:
+    deadline = time.monotonic() + 30
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    return port
+
+
+def _ask(port: int, good: str, expired: str) -> list[int]:
+    import httpx
+
+    somebody = "00000000-0000-4000-8000-000000000000"
+    asked = [
+        ("/api/tasks", good),
+        ("/api/tasks", ""),
+        ("/api/tasks/1", ""),
+        ("/api/tasks", expired),
+        ("/nowhere", good),
+        (f"/api/tasks/{somebody}", good),
+        ("/api/tasks/1", good),
+    ]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        return [
+            client.get(path, headers={"Authorization": credentials}).status_code
+            for path, credentials in asked
+        ]
+
+
+def _configured() -> Callable[[], dict[str, Any]]:
+    """OpenTelemetry with readers in memory, and what they have read."""
+    from opentelemetry import metrics, trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    reader, spans = InMemoryMetricReader(), InMemorySpanExporter()
+    metrics.set_meter_provider(MeterProvider([reader]))
+    tracing = TracerProvider()
+    tracing.add_span_processor(SimpleSpanProcessor(spans))
+    trace.set_tracer_provider(tracing)
+
+    def collect() -> dict[str, Any]:
+        data = reader.get_metrics_data()
+        assert data is not None
+        told: dict[str, list[dict[str, Any]]] = {}
+        for resource in data.resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    if metric.name.startswith("taskapi."):
+                        told[metric.name] = [
+                            {**dict(point.attributes or {}), "value": getattr(point, "value", None)}
+                            for point in metric.data.data_points
+                        ]
+        return {"metrics": told, "spans": [span.name for span in spans.get_finished_spans()]}
+
+    return collect
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,119 @@
+"""Better Auth changes its key while clients are at work, and none of them notices."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import jwt
+import psycopg
+
+from fix_api import Api
+from fix_better_auth import BetterAuth, StartAuth, bearing
+from fix_contract import problem
+
+PENDING = 30  # seconds for what takes a fraction of one
+
+
+class Traffic:
+    """Requests without a pause: the key that each token names, and how it was answered."""
+
+    def __init__(self, api: Api, next_tokens: list[Callable[[], str]]) -> None:
+        self.answers: list[tuple[str, int]] = []
+        self._changed = threading.Condition()
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._ask, args=(api, next_token)) for next_token in next_tokens
+        ]
+
+    def wait_for_more(self, key: str, number: int = 20) -> None:
+        """Wait until so many more tokens of this key have been answered."""
+        wanted = self._count(key) + number
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._count(key) >= wanted, PENDING), key
+
+    def _count(self, key: str) -> int:
+        return sum(1 for used, _ in list(self.answers) if used == key)
+
+    def _ask(self, api: Api, next_token: Callable[[], str]) -> None:
+        with httpx.Client(base_url=api.base, timeout=PENDING) as client:
+            while not self._over.is_set():
+                token = next_token()
+                headers = {"Authorization": f"Bearer {token}"}
+                answer = client.get("/api/tasks", headers=headers)
+                with self._changed:
+                    self.answers.append((key_of(token), answer.status_code))
+                    self._changed.notify_all()
+
+    @contextmanager
+    def running(self) -> Iterator[Traffic]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            for thread in self._threads:
+                thread.join(PENDING)
+
+
+def key_of(token: str) -> str:
+    return str(jwt.get_unverified_header(token)["kid"])
+
+
+def age_keys(auth: BetterAuth, days: int) -> None:
+    """What time does: the keys are so much older."""
+    with psycopg.connect(auth.database_url) as connection:
+        connection.execute(
+            'UPDATE jwks SET "expiresAt" = "expiresAt" - make_interval(days => %s)', [days]
+        )
+
+
+def test_keys_rotate_in_mid_run_and_no_request_fails(start_auth: StartAuth) -> None:
+    with start_auth() as auth:
+        account = auth.sign_up()
+        old = account.token()
+        with auth.api() as api:
+            traffic = Traffic(api, [lambda: old, account.token])
+            with traffic.running():
+                traffic.wait_for_more(key_of(old), 40)
+                age_keys(auth, days=31)
+                new = auth.sign_up().token()
+                assert key_of(new) != key_of(old)
+                traffic.wait_for_more(key_of(new))
+                traffic.wait_for_more(key_of(old))
+            assert {status for _, status in traffic.answers} == {200}
+
+
+def test_a_key_past_its_grace_opens_nothing_any_more(start_auth: StartAuth) -> None:
+    with start_auth() as auth:
+        account = auth.sign_up()
+        old = account.token()
+        age_keys(auth, days=31)
+        new = account.token()
+        with auth.api() as api, bearing(api, old) as before, bearing(api, new) as after:
+            assert before.get("/api/tasks").status_code == 200
+            assert after.get("/api/tasks").status_code == 200
+        age_keys(auth, days=30)
+        newest = account.token()
+        with auth.api() as api, bearing(api, old) as before, bearing(api, newest) as after:
+            problem(before.get("/api/tasks"), "token_invalid")
+            assert after.get("/api/tasks").status_code == 200
+
+
+def test_a_deleted_key_opens_nothing_once_the_keys_are_fetched_again(
+    start_auth: StartAuth,
+) -> None:
+    """A token that names an unknown key makes a running server fetch them."""
+    with start_auth() as auth:
+        account = auth.sign_up()
+        old = account.token()
+        with auth.api() as api, bearing(api, old) as before:
+            assert before.get("/api/tasks").status_code == 200
+            with psycopg.connect(auth.database_url) as connection:
+                connection.execute("DELETE FROM jwks")
+            with bearing(api, account.token()) as after:
+                assert after.get("/api/tasks").status_code == 200
+            problem(before.get("/api/tasks"), "token_invalid")

@@ -1,0 +1,67 @@
+"""The users are Better Auth's: its table is adopted as it is, and who leaves it leaves us."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from fix_better_auth import PASSWORD, BetterAuth, StartAuth, bearing, better_auth
+from fix_contract import create, problem
+from taskcore import schema
+
+
+def ask(auth: BetterAuth, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(auth.database_url) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def test_the_migration_adopts_the_table_that_better_auth_made(start_auth: StartAuth) -> None:
+    with start_auth() as auth:
+        keys = ask(
+            auth,
+            "SELECT confrelid::regclass::text, confdeltype FROM pg_constraint"
+            " WHERE conrelid = 'tasks'::regclass AND contype = 'f'",
+        )
+        assert keys == [('"user"', "c")]
+        assert ask(auth, "SELECT to_regclass('public.users')") == [(None,)]
+        assert schema.check(auth.database_url) == []
+
+
+def test_better_auth_migrates_again_beside_the_tasks(
+    start_auth: StartAuth, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with start_auth() as auth, auth.api() as api:
+        with bearing(api, auth.sign_up().token()) as client:
+            made = create(client)
+        place = tmp_path_factory.mktemp("again")
+        with better_auth(auth.database_url, place, {}):
+            assert [str(row[0]) for row in ask(auth, "SELECT id FROM tasks")] == [made["id"]]
+            assert schema.check(auth.database_url) == []
+
+
+def test_a_user_who_is_deleted_there_has_no_access_and_no_tasks(start_auth: StartAuth) -> None:
+    with start_auth() as auth, auth.api() as api:
+        leaving, staying = auth.sign_up(), auth.sign_up()
+        with bearing(api, leaving.token()) as gone, bearing(api, staying.token()) as here:
+            path = f"/api/tasks/{create(gone)['id']}"
+            kept = create(here)
+            leaving.post("delete-user", {"password": PASSWORD})
+
+            assert ask(auth, "SELECT user_id FROM tasks") == [(staying.id,)]
+            for answer in everything(gone, path):
+                problem(answer, "user_unknown")
+            assert here.get("/api/tasks").json() == [kept]
+
+
+def everything(client: httpx.Client, path: str) -> list[httpx.Response]:
+    return [
+        client.get("/api/tasks"),
+        client.post("/api/tasks", json={"title": "again"}),
+        client.get(path),
+        client.put(path, json={"title": "again"}),
+        client.patch(f"{path}/complete"),
+        client.delete(path),
+    ]

@@ -1,0 +1,82 @@
+"""`token`: one that the server takes, for users that exist; and what is wrong with others."""
+
+from __future__ import annotations
+
+import time
+
+import jwt
+import pytest
+
+from fix_api import Api, token
+from fix_cli import Cli
+
+
+def test_the_server_takes_it(cli: Cli, api: Api, url: str, alice: str, secret: str) -> None:
+    settings = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": secret}
+    made = cli("token", "--user", alice, "--ttl", "15m", **settings)
+    assert made.code == 0
+    text = made.out.strip()
+    with api.client(Authorization=f"Bearer {text}") as client:
+        assert client.get("/api/tasks").status_code == 200
+    claims = jwt.decode(text, secret, ["HS256"])
+    assert claims["sub"] == alice
+    assert claims["exp"] - claims["iat"] == 900
+    inspected = cli("token", "--inspect", text, "--json", **settings)
+    assert (inspected.code, inspected.json) == (0, {"valid": True, "user_id": alice})
+
+
+def test_json_has_its_keys(cli: Cli, url: str, alice: str, secret: str) -> None:
+    made = cli("token", "--user", alice, "--json", DATABASE_URL=url, BETTER_AUTH_SECRET=secret).json
+    assert set(made) == {"token", "user_id", "expires_at"}
+    assert abs(made["expires_at"] - time.time() - 3600) < 60
+
+
+def test_issuer_and_audience_are_those_that_are_asked_for(
+    cli: Cli, url: str, alice: str, secret: str
+) -> None:
+    named = {"TASKAPI_JWT_ISSUER": "https://a.example", "TASKAPI_JWT_AUDIENCE": "tasks"}
+    settings = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": secret, **named}
+    text = cli("token", "--user", alice, **settings).out.strip()
+    assert cli("token", "--inspect", "-", stdin=text, **settings).out.strip() == alice
+    without = {**settings, "TASKAPI_JWT_AUDIENCE": "others"}
+    assert cli("token", "--inspect", "-", stdin=text, **without).code == 1
+
+
+def test_nobody_gets_none(cli: Cli, url: str, secret: str) -> None:
+    done = cli("token", "--user", "nobody", DATABASE_URL=url, BETTER_AUTH_SECRET=secret)
+    assert (done.code, done.out) == (1, "")
+    assert "no user 'nobody'" in done.err
+
+
+REFUSED = {
+    "token_expired": lambda: token("ada", lifetime=-3600),
+    "token_not_yet_valid": lambda: token("ada", nbf=int(time.time()) + 3600),
+    "token_invalid": lambda: token("ada", secret="another secret that is long enough as well"),
+    "token_malformed": lambda: "no.token",
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_it_is_said_why_a_token_would_be_refused(cli: Cli, secret: str, code: str) -> None:
+    text = REFUSED[code]()
+    settings = {"DATABASE_URL": "postgresql://unused", "BETTER_AUTH_SECRET": secret}
+    done = cli("token", "--inspect", text, "--json", **settings)
+    assert done.code == 1
+    assert set(done.json) == {"valid", "code", "reason"}
+    assert done.json["valid"] is False
+    assert done.json["code"] == code
+    assert done.err.startswith("taskcli: the token would be refused: ")
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], ["--user", "a", "--inspect", "b"], ["--user", "a", "--ttl", "soon"]]
+)
+def test_what_makes_no_sense(cli: Cli, secret: str, wrong: list[str]) -> None:
+    done = cli("token", *wrong, DATABASE_URL="postgresql://x", BETTER_AUTH_SECRET=secret)
+    assert done.code == 2
+
+
+def test_without_a_secret_it_says_what_to_set(cli: Cli, url: str) -> None:
+    done = cli("token", "--user", "a", DATABASE_URL=url)
+    assert done.code == 2
+    assert "BETTER_AUTH_SECRET" in done.err

@@ -1,0 +1,146 @@
+"""Role, owner and search_path are the caller's again after each operation, however it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from taskcore import (
+    DatabaseFault,
+    NotTaskOwner,
+    Op,
+    RowRefused,
+    StaleTask,
+    TaskCreate,
+    TaskNotFound,
+    UnknownUser,
+    create_task,
+    delete_task,
+    get_task,
+    list_tasks,
+    run_in,
+    toggle_task,
+)
+from taskcore.effects import Effect, Row, Statement, rows
+
+BODY = TaskCreate(title="one")
+INSERT = Statement(
+    text(
+        "INSERT INTO public.tasks (user_id, id, title) VALUES (:somebody, :task_id, 'by hand')"
+        " RETURNING id"
+    )
+)
+DIVIDE = Statement(text("SELECT 1 / CAST(:zero AS integer)"))
+
+
+def forge(owner: str, somebody: str) -> Effect[list[Row]]:
+    return (yield from rows(INSERT, somebody=somebody, task_id=uuid4()))
+
+
+def divide(owner: str) -> Effect[list[Row]]:
+    return (yield from rows(DIVIDE, zero=0))
+
+
+def stumble(owner: str) -> Effect[list[Row]]:
+    yield from rows(DIVIDE, zero=1)
+    raise ZeroDivisionError
+
+
+def unshaped(steps: Callable[..., Effect[Any]], owner: str, *args: object) -> Op[Any, Any]:
+    return Op(owner, steps, args, lambda result: result)
+
+
+Case = Callable[[str, str, UUID], Op[Any, Any]]
+
+FAILURES: dict[str, tuple[type[Exception], Case]] = {
+    "unknown user": (UnknownUser, lambda _alice, _bob, _task: list_tasks("nobody")),
+    "no foreign key": (UnknownUser, lambda _alice, _bob, _: create_task("nobody", BODY)),
+    "foreign": (NotTaskOwner, lambda _, bob, task: get_task(bob, task)),
+    "absent": (TaskNotFound, lambda alice, _bob, _task: delete_task(alice, uuid4())),
+    "stale": (StaleTask, lambda alice, _, task: toggle_task(alice, task, expected=[])),
+    "refused row": (RowRefused, lambda alice, bob, _: unshaped(forge, bob, alice)),
+    "database error": (DatabaseFault, lambda alice, _bob, _task: unshaped(divide, alice)),
+    "any other error": (ZeroDivisionError, lambda alice, _bob, _: unshaped(stumble, alice)),
+}
+SETTINGS = text(
+    "SELECT current_user, session_user, current_setting('role'), current_setting('search_path'),"
+    " coalesce(current_setting('taskcore.user_id', true), ''),"
+    " current_setting('statement_timeout'), current_setting('TimeZone')"
+)
+OWN = [
+    "SET LOCAL ROLE pg_monitor",
+    'SET LOCAL search_path = pg_catalog, "$user", "a, \'b"',
+    "SET LOCAL taskcore.user_id = 'the caller''s'",
+    "SET LOCAL statement_timeout = '17s'",
+    "SET LOCAL TimeZone = 'Asia/Kolkata'",
+]
+
+
+@pytest.fixture(params=[[], OWN], ids=["default", "own"])
+def settings_before(request: pytest.FixtureRequest, session: Session) -> Any:
+    """The session's settings, as they are or as the caller has made them."""
+    for statement in request.param:
+        session.execute(text(statement))
+    return session.execute(SETTINGS).one()
+
+
+def test_they_are_the_tenants_meanwhile(settings_before: Any, session: Session, alice: str) -> None:
+    """The control: there is something to put back."""
+
+    def look(owner: str) -> Effect[list[Row]]:
+        return (yield from rows(Statement(SETTINGS)))
+
+    ((user, _, role, search_path, owner, timeout, zone),) = run_in(session, unshaped(look, alice))
+    assert (user, role, search_path, owner) == ("taskcore_tenant", "taskcore_tenant", "", alice)
+    assert (timeout, zone) == tuple(settings_before)[5:]
+
+
+def test_after_a_success(settings_before: Any, session: Session, alice: str) -> None:
+    task = run_in(session, create_task(alice, BODY))
+    assert session.execute(SETTINGS).one() == settings_before
+    run_in(session, get_task(alice, task.id))
+    run_in(session, delete_task(alice, task.id))
+    assert session.execute(SETTINGS).one() == settings_before
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_after_a_failure(
+    name: str, settings_before: Any, session: Session, alice: str, bob: str
+) -> None:
+    task = run_in(session, create_task(alice, BODY))
+    expected, make = FAILURES[name]
+    with pytest.raises(expected):
+        run_in(session, make(alice, bob, task.id))
+    assert session.execute(SETTINGS).one() == settings_before
+    assert run_in(session, get_task(alice, task.id)).title == "one", "and the transaction goes on"
+
+
+def test_a_failure_undoes_what_the_operation_wrote_and_no_more(
+    session: Session, alice: str
+) -> None:
+    kept = run_in(session, create_task(alice, BODY))
+
+    def write(owner: str, stumbles: bool) -> Effect[list[Row]]:
+        written = yield from rows(INSERT, somebody=owner, task_id=uuid4())
+        if stumbles:
+            raise ZeroDivisionError
+        return written
+
+    with pytest.raises(ZeroDivisionError):
+        run_in(session, unshaped(write, alice, True))
+    assert [task.id for task in run_in(session, list_tasks(alice))] == [kept.id]
+    run_in(session, unshaped(write, alice, False))
+    assert len(run_in(session, list_tasks(alice))) == 2
+
+
+def test_the_next_transaction_starts_as_ever(session: Session, alice: str) -> None:
+    before = session.execute(SETTINGS).one()
+    for end in (session.commit, session.rollback):
+        run_in(session, create_task(alice, BODY))
+        end()
+        assert session.execute(SETTINGS).one() == before

@@ -1,0 +1,66 @@
+"""The table from SQLSTATE to error: which class, and that a refusal is never an unknown outcome."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskcore import (
+    ConnectionLost,
+    DatabaseFault,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    RowRefused,
+    SessionRefused,
+    TaskcoreError,
+    UnknownUser,
+)
+from taskcore.errors import SchemaMissing, TenantRoleMissing, TenantRoleRefused
+from taskcore.sqlstates import error_for
+
+STATEMENT: dict[str, type[TaskcoreError]] = {
+    "23503": UnknownUser,
+    "42501": RowRefused,
+    "42P01": SchemaMissing,
+    "42703": SchemaMissing,
+    "42883": SchemaMissing,
+    "3F000": SchemaMissing,
+    "25P01": SessionRefused,
+    "25P02": SessionRefused,
+    "57014": DeadlineExceeded,
+    "55P03": DeadlineExceeded,
+    "25P03": ConnectionLost,
+    "57P01": ConnectionLost,  # terminated by an administrator
+    "57P02": ConnectionLost,  # crash of another backend
+    "57P03": ConnectionLost,  # starting up or shutting down
+    "08006": ConnectionLost,
+    "08P01": ConnectionLost,
+    "25006": DatabaseUnavailable,
+    "40001": DatabaseUnavailable,
+    "40P01": DatabaseUnavailable,
+    "53100": DatabaseUnavailable,  # disk full
+    "53300": DatabaseUnavailable,  # too many connections
+    "58030": DatabaseUnavailable,  # I/O error
+    "22023": DatabaseFault,
+    "23505": DatabaseFault,
+    "23514": DatabaseFault,
+    "XX000": DatabaseFault,
+}
+
+
+@pytest.mark.parametrize("sqlstate", STATEMENT)
+def test_a_statements_error_has_one_class(sqlstate: str) -> None:
+    assert type(error_for(sqlstate)) is STATEMENT[sqlstate]
+
+
+def test_the_binding_has_a_meaning_of_its_own_for_two() -> None:
+    bound = {sqlstate: type(error_for(sqlstate, binding=True)) for sqlstate in STATEMENT}
+    assert bound == {**STATEMENT, "22023": TenantRoleMissing, "42501": TenantRoleRefused}
+
+
+@given(st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=5, max_size=5), st.booleans())
+def test_what_the_server_refused_did_not_happen(sqlstate: str, binding: bool) -> None:
+    error = error_for(sqlstate, binding=binding)
+    assert not getattr(error, "outcome_unknown", False)
+    assert str(error) == type(error).__doc__

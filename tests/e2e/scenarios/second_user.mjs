@@ -1,0 +1,27 @@
+// A second user sees nothing of the first: at another computer, and at the same one afterwards.
+
+import assert from "node:assert/strict";
+import { Person } from "../person.mjs";
+
+export default async function play(newPage, { ORIGIN }) {
+  const ada = new Person(await newPage(), ORIGIN);
+  await ada.signUp();
+  await ada.add("A secret");
+  await ada.sees("A secret");
+
+  const bob = new Person(await newPage(), ORIGIN);
+  await bob.signUp();
+  await bob.add("Of Bob's");
+  await bob.sees("Of Bob's");
+
+  await ada.press("Sign out");
+  await ada.isAskedToSignIn();
+  assert.ok(!(await ada.page.content()).includes("A secret"));
+  const eve = new Person(ada.page, ORIGIN);
+  await eve.signUp();
+  await eve.press("Sign out");
+  await eve.isAskedToSignIn();
+
+  await ada.enter("Sign in");
+  await ada.sees("A secret");
+}

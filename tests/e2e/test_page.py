@@ -1,0 +1,96 @@
+"""People in a real browser: at a page with Better Auth's own client, the API on another port.
+
+The page is built, and checked against the types of the server's own OpenAPI document, for each run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from fix_api import SECRET, Api
+from fix_better_auth import BetterAuth, better_auth
+from fix_postgres import database
+from taskapi.app import create_app
+from taskapi.settings import Settings
+from taskcore import embedded
+
+HERE = Path(__file__).parent
+SCENARIOS = sorted(path.stem for path in (HERE / "scenarios").iterdir())
+PORT = 3000  # the origin that the API allows by default
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page, built."""
+    place = tmp_path_factory.mktemp("page")
+    settings = Settings.model_validate(
+        {"DATABASE_URL": "postgresql://nowhere", "BETTER_AUTH_SECRET": SecretStr(SECRET)}
+    )
+    document = place / "openapi.json"
+    document.write_text(json.dumps(create_app(settings).openapi()))
+    command = ["npm", "run", "build", "--", "--outDir", str(place / "dist"), "--emptyOutDir"]
+    run(command, OPENAPI=str(document))
+    return place / "dist"
+
+
+@pytest.fixture(scope="session")
+def frontend(
+    page: Path, postgres: embedded.Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BetterAuth]:
+    """The server of the page, and Better Auth in it."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family) as probe:
+            if probe.connect_ex((host, PORT)) == 0:
+                pytest.fail(f"something else listens on port {PORT}, where the page must be")
+    place = tmp_path_factory.mktemp("frontend")
+    settings = {"PORT": str(PORT), "DIST": str(page), "CONFIG": str(place / "config.json")}
+    with (
+        database(postgres) as url,
+        better_auth(url, place, settings, HERE / "server.mjs") as auth,
+    ):
+        yield auth
+
+
+@pytest.fixture
+def api(frontend: BetterAuth) -> Iterator[Api]:
+    """A server of the scenario's own, which it may stop."""
+    with frontend.api(BETTER_AUTH_SECRET="", TASKAPI_JWT_LEEWAY="0") as api:
+        (frontend.place / "config.json").write_text(json.dumps({"api": api.base}))
+        yield api
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_scenario(scenario: str, frontend: BetterAuth, api: Api) -> None:
+    chromium = shutil.which("chromium")
+    assert chromium is not None, "needs Debian's chromium"
+    run(
+        ["node", "run.mjs", scenario],
+        CHROMIUM=chromium,
+        ORIGIN=frontend.base,
+        OTHER_ORIGIN=f"http://127.0.0.1:{PORT}",
+        API=api.base,
+        API_PID=str(api.process.pid),
+    )
+
+
+def run(command: list[str], **environment: str) -> None:
+    """Run it in this folder; what it said is shown if it fails."""
+    done = subprocess.run(
+        command,
+        cwd=HERE,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,64 @@
+"""The README is true: its programs run, and its table of settings is the settings'."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from taskapi.settings import Settings, variable
+from taskcore import embedded
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("program", blocks("python"), ids=["blocking", "awaiting"])
+def test_each_program_prints_a_task_made_toggled_listed_and_deleted(
+    program: str, tmp_path: Path
+) -> None:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        embedded.erase(tmp_path / "taskdata")
+    made, toggled, listed, deleted = done.stdout.splitlines()
+    assert "title='Buy milk'" in made
+    assert "completed=False" in made
+    assert "completed=True" in toggled
+    assert listed.startswith("listed [TaskRead(")
+    assert re.fullmatch(r"deleted [0-9a-f-]{36}", deleted)
+
+
+def settings_table() -> str:
+    rows = ["| variable | default | what it sets |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if field.is_required():
+            shown = "needed"
+        elif isinstance(default, tuple):
+            shown = f"`{','.join(default)}`" if default else ""
+        elif default is None or isinstance(default, SecretStr):
+            shown = ""
+        else:
+            shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        rows.append(f"| `{variable(name)}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_the_table_of_settings_is_what_the_settings_are() -> None:
+    assert settings_table() in README
