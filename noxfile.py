@@ -108,6 +108,17 @@ def e2e(session: nox.Session) -> None:
     session.run("pytest", "tests/e2e", *session.posargs)
 
 
+@nox.session(default=False)
+def typed_client(session: nox.Session) -> None:
+    """A strictly compiled client, its types made from the OpenAPI document. Needs Node."""
+    node_packages(session, "typed_client")
+    with session.chdir(ROOT / "tests" / "typed_client"):
+        session.run("npm", "run", "build", external=True)
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("test"), *with_embedded(here))
+    session.run("pytest", "tests/typed_client", *session.posargs)
+
+
 def node_packages(session: nox.Session, *folders: str) -> None:
     """Install what the lock files of these folders of tests/ say."""
     missing = [program for program in ("node", "npm") if shutil.which(program) is None]
@@ -148,3 +159,14 @@ def pins(session: nox.Session) -> None:
                 silent=True,
             )
         file.write_text("\n".join(header) + f"\n{frozen}")
+
+
+@nox.session(default=False)
+def faults(session: nox.Session) -> None:
+    """What is promised for bad days, tried at length; the figures stand at the end."""
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("test"), *with_embedded(here))
+    session.run(
+        *("pytest", "-p", "no:xdist", "tests/faults", *session.posargs),
+        env={"TASKCORE_TEST_PROFILE": "full"},
+    )

@@ -43,6 +43,13 @@ async def refusal(door: Door, token: str | bytes) -> str:
     raise AssertionError(f"{user} was let in")
 
 
+async def fetched(door: Door, key_server: KeyServer, times: int) -> None:
+    """Waits for the end of the fetch of this number."""
+    assert door.keys is not None
+    keys = door.keys
+    await until(lambda: len(key_server.asked) == times and keys._fetching is None)
+
+
 async def is_refused(door: Door, signer: Signer, fault: Fault) -> None:
     """A token with this fault in its signature is not valid; without it, it is."""
     good = signer.token("alice")

@@ -42,6 +42,7 @@ class Link:
         self.client = client
         self.server: socket.socket | None = None
         self.ready = False
+        self.heard_at = time.monotonic()
 
     def cut(self, *, reset: bool = False) -> None:
         for sock in (self.client, self.server):
@@ -96,8 +97,9 @@ class Proxy:
         self._delay = seconds
 
     def drop_idle_after(self, seconds: float) -> None:
-        """End connections on which the client says nothing for so long."""
+        """End connections on which nothing is said for so long."""
         self._idle_limit = seconds
+        threading.Thread(target=self._drop_idle, daemon=True).start()
 
     def suspend(self, wake_up: float) -> None:
         """End every connection; the first new one wakes the server, which takes so long."""
@@ -167,18 +169,25 @@ class Proxy:
                     return
                 self._news.wait(left)
 
+    def _drop_idle(self) -> None:
+        with self._news:
+            while self._idle_limit is not None:
+                for link in list(self._links):
+                    if time.monotonic() - link.heard_at > self._idle_limit:
+                        link.cut()
+                self._news.wait(self._idle_limit / 4)
+
     def _carry(self, link: Link, way: Way) -> None:
         assert link.server is not None
         source, sink = link.client, link.server
         if way == "down":
             source, sink = sink, source
-        with suppress(OSError, TimeoutError):
+        with suppress(OSError):
             while True:
-                if way == "up":
-                    source.settimeout(self._idle_limit)
                 data = source.recv(65536)
                 if not data:
                     break
+                link.heard_at = time.monotonic()
                 self._hold_back()
                 data, caught = self._caught(link, way, data)
                 if data:

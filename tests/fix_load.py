@@ -83,7 +83,9 @@ class Load:
         """Seconds from then to the first answer that is none of an outage."""
 
         def ended() -> list[float]:
-            return [a.ended for a in list(self.answers) if a.ended > since and a.status in (200, 201)]
+            return [
+                a.ended for a in list(self.answers) if a.ended > since and a.status in (200, 201)
+            ]
 
         wait_until(lambda: bool(ended()), "a success")
         return min(ended()) - since

@@ -27,7 +27,7 @@ async def test_after_a_bad_answer_the_old_keys_stay(
     assert key_server.asked == ["/api/auth/jwks"] * 2
     # The control: it was the answer's fault.
     key_server.behaves = "ok"
-    clock.forward(31)
+    await clock.forward(31)
     assert await enter(door, new.token("alice")) == "alice"
     assert await refusal(door, old.token("alice")) == "token_invalid"
 
@@ -46,7 +46,7 @@ async def test_with_bad_answers_only_there_are_no_keys(
     assert key_server.asked == ["/api/auth/jwks"], "nobody is let ask again at once"
     # The control, which needs nobody's request.
     key_server.behaves = "ok"
-    clock.forward(31)
+    await clock.forward(31)
     await until(lambda: keys.loaded)
     assert await enter(door, key_signer().token("alice")) == "alice"
 
@@ -62,13 +62,13 @@ async def test_an_answer_is_not_waited_for_long(
     await until(lambda: len(key_server.asked) == 2)
     await asyncio.sleep(0.01)
     assert not waiting.done()
-    clock.forward(5)
+    await clock.forward(5)
     assert await waiting == "token_invalid"
     assert await enter(door, key_signer().token("alice")) == "alice"
     # The control: the answer would have brought the key.
     key_server.behaves = "ok"
     key_server.go_on()
-    clock.forward(31)
+    await clock.forward(31)
     assert await enter(door, key_signer("EdDSA", 1).token("alice")) == "alice"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fix_clock import Clock, until
-from fix_doors import OpenDoor, enter, refusal
+from fix_doors import OpenDoor, enter, fetched, refusal
 from fix_keys import KeyServer
 from fix_tokens import ALGORITHMS, jwk, key_signer
 from taskapi.auth import Door
@@ -31,7 +31,7 @@ async def test_known_keys_wait_for_no_fetch(
 ) -> None:
     key_server.behaves = how
     key_server.hang()
-    clock.forward(500)
+    await clock.forward(500)
     await until(lambda: len(key_server.asked) == 2)
     for algorithm in ALGORITHMS:
         assert at_once(enter(door, key_signer(algorithm).token(algorithm))) == algorithm
@@ -49,16 +49,16 @@ async def test_known_keys_hold_up_to_the_limit_and_then_nothing_does(
     remembered = key_signer().token("alice")
     assert await enter(door, remembered) == "alice"
     key_server.behaves = "500"
-    clock.forward(3500)
+    await clock.forward(3500)
     await until(lambda: len(caplog.records) == 1)
     assert await enter(door, key_signer().token("bob")) == "bob"
     assert await enter(door, remembered) == "alice"
-    clock.forward(120)
+    await clock.forward(120)
     await until(lambda: len(caplog.records) == 2)
     assert await refusal(door, remembered) == "keys_unavailable"
     assert await refusal(door, key_signer().token("bob")) == "keys_unavailable"
     key_server.behaves = "ok"
-    clock.forward(31)
+    await clock.forward(31)
     assert await enter(door, remembered) == "alice"
 
 
@@ -70,9 +70,9 @@ async def test_too_old_keys_end_without_a_fetch_between(
     assert keys is not None
     await until(lambda: keys.loaded)
     key_server.hang()
-    clock.forward(3599)
+    await clock.forward(3599)
     assert keys.loaded
-    clock.forward(2)
+    await clock.forward(2)
     assert not keys.loaded
 
 
@@ -83,14 +83,12 @@ async def test_a_key_that_disappeared_is_refused_within_the_lifetime(
     for token in (gone, stays):
         assert await enter(door, token) == "alice"
     # A refresh that brings the same keys ends nothing.
-    clock.forward(500)
-    await until(lambda: len(key_server.asked) == 2)
+    await clock.forward(500)
+    await fetched(door, key_server, 2)
     assert await enter(door, gone) == "alice"
     key_server.keys = [key for key in key_server.keys if key["kid"] != "EdDSA-0"]
-    await until(lambda: door.keys is not None and door.keys._fetching is None)
-    clock.forward(500)
-    await until(lambda: len(key_server.asked) == 3)
-    await until(lambda: door.keys is not None and door.keys._fetching is None)
+    await clock.forward(500)
+    await fetched(door, key_server, 3)
     assert await refusal(door, gone) == "token_invalid"
     assert await refusal(door, key_signer().token("alice")) == "token_invalid"
     assert await enter(door, stays) == "alice"
@@ -103,9 +101,8 @@ async def test_a_key_of_the_same_id_is_another_key(
     assert await enter(door, old.token("alice")) == "alice"
     assert await refusal(door, new.token("alice")) == "token_invalid"
     key_server.keys = [jwk("EdDSA", 1, kid="EdDSA-0")]
-    clock.forward(500)
-    await until(lambda: len(key_server.asked) == 2)
-    await until(lambda: door.keys is not None and door.keys._fetching is None)
+    await clock.forward(500)
+    await fetched(door, key_server, 2)
     assert await refusal(door, old.token("alice")) == "token_invalid"
     assert await enter(door, new.token("alice")) == "alice"
 
@@ -118,9 +115,9 @@ async def test_keys_made_after_the_server_started_work_soon(
     door = await open_door(keys_url=key_server.url)
     for failures in range(1, 8):
         await until(lambda: len(caplog.records) == failures)  # noqa: B023
-        clock.forward(31)
+        await clock.forward(31)
     await until(lambda: len(caplog.records) == 8)
     key_server.keys = made
-    clock.forward(1)
+    await clock.forward(1)
     await asyncio.sleep(0)
     assert await enter(door, key_signer().token("alice")) == "alice"

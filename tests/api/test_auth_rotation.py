@@ -24,20 +24,21 @@ async def test_each_of_several_secrets_signs(secret: str, open_door: OpenDoor) -
         assert await refusal(door, secret_signer(other).token("alice")) == "token_invalid"
 
 
-def listed(base: str, sent: Sent) -> httpx.Response:
-    return httpx.get(f"{base}/api/tasks", headers=list(sent.headers), timeout=30)
+def listed(http: httpx.Client, sent: Sent) -> httpx.Response:
+    return http.get("/api/tasks", headers=list(sent.headers))
 
 
 def test_a_secret_is_rotated_without_a_refusal(serve: Serve, alice: str) -> None:
     """As an operator does it: the old one alone, both, the new one alone; a restart between."""
     by_old, by_new = (bearer(secret_signer(secret).token(alice)) for secret in (OLD, NEW))
-    with serve(BETTER_AUTH_SECRET=OLD) as api:
-        assert listed(api.base, by_old).status_code == 200
-        problem(listed(api.base, by_new), "token_invalid")
-    with serve(BETTER_AUTH_SECRET=NEW, BETTER_AUTH_SECRET_PREVIOUS=f"{OLDEST}, {OLD}") as api:
+    with serve(BETTER_AUTH_SECRET=OLD) as api, api.client() as http:
+        assert listed(http, by_old).status_code == 200
+        problem(listed(http, by_new), "token_invalid")
+    both = {"BETTER_AUTH_SECRET": NEW, "BETTER_AUTH_SECRET_PREVIOUS": f"{OLDEST}, {OLD}"}
+    with serve(**both) as api, api.client() as http:
         for sent in (by_old, by_new, bearer(secret_signer(OLDEST).token(alice)), by_old):
-            assert listed(api.base, sent).status_code == 200
-        problem(listed(api.base, bearer(secret_signer(OLD + "x").token(alice))), "token_invalid")
-    with serve(BETTER_AUTH_SECRET=NEW) as api:
-        problem(listed(api.base, by_old), "token_invalid")
-        assert listed(api.base, by_new).status_code == 200
+            assert listed(http, sent).status_code == 200
+        problem(listed(http, bearer(secret_signer(OLD + "x").token(alice))), "token_invalid")
+    with serve(BETTER_AUTH_SECRET=NEW) as api, api.client() as http:
+        problem(listed(http, by_old), "token_invalid")
+        assert listed(http, by_new).status_code == 200

@@ -146,7 +146,7 @@ def test_a_pooler_that_is_denied(cli: Cli) -> None:
 def test_clocks_that_differ(admin: psycopg.Connection) -> None:
     assert "ms" in server.clock(admin)
     for offset in (60, -60):
-        with pytest.raises(Ill, match="differ by (59|60|61) s"):
+        with pytest.raises(Ill, match=r"differ by (59|60|61) s"):
             server.clock(admin, offset)
 
 

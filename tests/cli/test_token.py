@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import jwt
 import pytest
@@ -48,7 +49,7 @@ def test_nobody_gets_none(cli: Cli, url: str, secret: str) -> None:
     assert "no user 'nobody'" in done.err
 
 
-REFUSED = {
+REFUSED: dict[str, Callable[[], str]] = {
     "token_expired": lambda: token("ada", lifetime=-3600),
     "token_not_yet_valid": lambda: token("ada", nbf=int(time.time()) + 3600),
     "token_invalid": lambda: token("ada", secret="another secret that is long enough as well"),

@@ -47,7 +47,7 @@ def test_an_upgrade_names_who_holds_the_tasks(behind_url: str, dump: Dump, held:
     before = dump(behind_url)
     with holding(behind_url, held) as pid:
         with pytest.raises(SchemaLocked, match=rf"held by process {pid}\); nothing was changed"):
-            schema.upgrade(behind_url, lock_timeout=0.1)
+            schema.upgrade(behind_url, lock_timeout=0.1, statement_timeout=20)
         assert ask(behind_url, "SELECT version_num FROM taskcore_version") == ["0001"]
     assert dump(behind_url) == before
     schema.upgrade(behind_url, lock_timeout=0.1)
@@ -103,9 +103,9 @@ def test_a_statement_that_takes_too_long_is_stopped(behind_url: str, dump: Dump)
         holding(behind_url, READING),
         pytest.raises(MigrationFailed, match="took longer than it may; nothing was changed"),
     ):
-        schema.upgrade(behind_url, lock_timeout=0, statement_timeout=0.1)
+        schema.upgrade(behind_url, lock_timeout=20, statement_timeout=0.1)
     assert dump(behind_url) == before
-    schema.upgrade(behind_url, lock_timeout=0)
+    schema.upgrade(behind_url)
 
 
 @pytest.mark.parametrize("start", ["nothing", "0001"])

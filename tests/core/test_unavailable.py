@@ -1,12 +1,10 @@
-"""When the database can't be had: what is repaired in silence, and what is known of a write."""
+"""When no connection can be had: what is repaired in silence, and what is an error."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
 import pytest
 
 from fix_blocked import Blocked, Lock
@@ -14,11 +12,8 @@ from fix_ways import Driver
 from fix_wire import Wire
 from taskcore import (
     AsyncDatabase,
-    ConnectionLost,
     Database,
     DatabaseClosed,
-    DatabaseUnavailable,
-    DeadlineExceeded,
     NoConnection,
     TaskCreate,
     create_task,
@@ -28,12 +23,6 @@ from taskcore import (
 )
 
 BODY = TaskCreate(title="one")
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
 
 
 def test_a_database_that_is_not_open_is_closed(url: str, alice: str) -> None:
@@ -67,10 +56,9 @@ def test_a_connection_cut_while_idle_is_replaced_in_silence(
         assert wire.connections > before, "there was something to repair"
 
 
-def test_a_full_pool_is_no_connection(
-    url: str, alice: str, threads: ThreadPoolExecutor, lock: Lock, blocked: Blocked
-) -> None:
-    with Database(url, max_size=1, pool_timeout=0.2, timeout=30) as database:
+def test_a_full_pool_is_no_connection(url: str, alice: str, lock: Lock, blocked: Blocked) -> None:
+    database = Database(url, max_size=1, pool_timeout=0.2, timeout=30)
+    with ThreadPoolExecutor(1) as threads, database:
         task = database.run(create_task(alice, BODY))
         with lock(task):
             waiting = threads.submit(database.run, toggle_task(alice, task.id))
@@ -95,95 +83,3 @@ async def test_a_full_async_pool_is_no_connection(
         assert not raised.value.outcome_unknown
         assert (await waiting).completed
         assert (await database.run(get_task(alice, task.id))).completed
-
-
-def test_a_statement_that_the_server_stopped_did_nothing(
-    driver: Driver, url: str, alice: str, lock: Lock
-) -> None:
-    with driver(url, statement_timeout=0.2, timeout=30) as run:
-        task = run(create_task(alice, BODY))
-        with lock(task), pytest.raises(DeadlineExceeded) as raised:
-            run(toggle_task(alice, task.id))
-        assert not raised.value.outcome_unknown
-        assert isinstance(raised.value.__cause__, psycopg.errors.QueryCanceled)
-        assert run(toggle_task(alice, task.id)).completed, "once, now that nothing is in the way"
-
-
-def test_a_terminated_backend_is_tried_again_once(
-    driver: Driver,
-    url: str,
-    alice: str,
-    threads: ThreadPoolExecutor,
-    lock: Lock,
-    blocked: Blocked,
-    admin: psycopg.Connection,
-) -> None:
-    with driver(url, timeout=30) as run:
-        task = run(create_task(alice, BODY))
-        toggle = toggle_task(alice, task.id)
-        with lock(task):
-            repaired = threads.submit(run, toggle)
-            pid = blocked()
-            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
-            blocked(but=pid)
-        assert repaired.result(timeout=30).completed
-        with lock(task):
-            lost = threads.submit(run, toggle)
-            pid = blocked()
-            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
-            admin.execute("SELECT pg_terminate_backend(%s)", [blocked(but=pid)])
-            with pytest.raises(ConnectionLost) as raised:
-                lost.result(timeout=30)
-        assert not raised.value.outcome_unknown, "the server said so before it went"
-        assert isinstance(raised.value.__cause__, psycopg.errors.AdminShutdown)
-        assert str(raised.value) == ConnectionLost.__doc__
-        assert run(get_task(alice, task.id)).completed
-
-
-def test_a_change_that_is_cut_in_flight_may_have_happened(
-    driver: Driver,
-    wire: Wire,
-    wire_url: str,
-    alice: str,
-    threads: ThreadPoolExecutor,
-    lock: Lock,
-    blocked: Blocked,
-) -> None:
-    with driver(wire_url, max_size=1, timeout=30) as run:
-        task = run(create_task(alice, BODY))
-        with lock(task):
-            cut = threads.submit(run, toggle_task(alice, task.id))
-            blocked()
-            wire.cut()
-            with pytest.raises(DatabaseUnavailable) as raised:
-                cut.result(timeout=30)
-        assert raised.value.outcome_unknown
-        assert run(get_task(alice, task.id)).title == "one", "the next one has a connection"
-
-
-def test_a_create_that_is_cut_in_flight_is_repeated(
-    driver: Driver,
-    wire: Wire,
-    wire_url: str,
-    alice: str,
-    url: str,
-    threads: ThreadPoolExecutor,
-    blocked: Blocked,
-) -> None:
-    """It carries its id, so that it can't happen twice."""
-    create = create_task(alice, BODY, key="k")
-    # A second connection could be tried before it is cut as well, and then nothing is repeated.
-    with driver(wire_url, max_size=1, timeout=30) as run, psycopg.connect(url) as holder:
-        run(list_tasks(alice))
-        holder.execute(
-            "INSERT INTO tasks (user_id, id, title) VALUES (%s, %s, 'in the way')",
-            [alice, create.args[0]],
-        )
-        repeated = threads.submit(run, create)
-        pid = blocked()
-        wire.cut()
-        blocked(but=pid)
-        holder.rollback()
-        made = repeated.result(timeout=30)
-        assert made.title == "one"
-        assert [task.id for task in run(list_tasks(alice))] == [made.id]

@@ -89,7 +89,7 @@ OUTAGES: dict[str, Outage] = {
     "refusing": refusing,
     "password changed": password_changed,
 }
-SOME = ("down", "hanging", "resetting", "refusing")
+SOME = ("down", "hanging", "refusing")
 AWAY = {"down": 70.0, "silent": 20.0}
 
 

@@ -30,6 +30,7 @@ from taskcore import (
     update_task,
 )
 
+
 def _created(task: TaskRead, now: list[TaskRead]) -> bool:
     return len(now) == 2 and task in now
 

@@ -32,9 +32,7 @@ def thin_wire(url: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def thin_api(
-    url: str, thin_wire: Proxy, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Api]:
+def thin_api(url: str, thin_wire: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     log = tmp_path_factory.mktemp("unknown") / "log"
     with serving(behind(thin_wire, url), log, {"TASKAPI_POOL_SIZE": "1"}) as api:
         yield api
@@ -47,9 +45,7 @@ def client(thin_api: Api, alice: str) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_read_is_repeated_and_succeeds(
-    way: Way, client: httpx.Client, thin_wire: Proxy
-) -> None:
+def test_a_read_is_repeated_and_succeeds(way: Way, client: httpx.Client, thin_wire: Proxy) -> None:
     task = create(client)
     for path, found in ((f"/api/tasks/{task['id']}", task), ("/api/tasks", [task])):
         trap = thin_wire.trap(way, 0)

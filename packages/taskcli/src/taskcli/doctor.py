@@ -42,12 +42,10 @@ def doctor(
 
 
 def _say(finding: Finding) -> None:
-    colour = "green" if finding.ok else "red"
-    colours = sys.stdout.isatty() and output.colourful()
-    typer.secho(f"{finding.check}: ", nl=False)
-    typer.secho("OK" if finding.ok else "FAILED", fg=colour if colours else None, nl=False)
+    verdict = output.painted("OK", fg="green") if finding.ok else output.painted("FAILED", fg="red")
     said = f" - {finding.message}" if finding.message else ""
-    output.line(output.shown(said + (f"; mend it with: {finding.mend}" if finding.mend else "")))
+    mend = f"; mend it with: {finding.mend}" if finding.mend else ""
+    output.line(f"{finding.check}: {verdict}{output.shown(said + mend)}")
     sys.stdout.flush()
 
 

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import typer
 
@@ -37,8 +38,7 @@ def note(text: str) -> None:
 
 
 def error(text: str) -> None:
-    typer.secho("taskcli: ", fg=_colour("red"), nl=False, err=True)
-    typer.echo(_harmless(text), err=True)
+    typer.echo(painted("taskcli: ", fg="red") + _harmless(text), err=True)
 
 
 def traceback(error: BaseException) -> None:
@@ -101,8 +101,7 @@ def box(values: Mapping[str, str]) -> None:
     rule = "─" * min(get_terminal_size().columns, 80) if sys.stdout.isatty() else "-" * 72
     line(rule)
     for name, value in values.items():
-        typer.secho(f"{name:<9}", bold=colourful() or None, nl=False)
-        line(value)
+        line(painted(f"{name:<9}", bold=True) + value)
     line(rule)
     sys.stdout.flush()
 
@@ -154,15 +153,11 @@ def _harmless(text: str, also: Mapping[str, str] | None = None) -> str:
     )
 
 
-def colourful() -> bool:
-    """Whether colours are welcome where there is a terminal."""
+def painted(text: str, **style: Any) -> str:
+    """The text in a colour or in bold, unless colours aren't wanted; a pipe drops them anyway."""
     import os
 
-    return not os.environ.get("NO_COLOR")
-
-
-def _colour(name: str) -> str | None:
-    return name if colourful() else None
+    return text if os.environ.get("NO_COLOR") else typer.style(text, **style)
 
 
 def _print(table: object) -> None:

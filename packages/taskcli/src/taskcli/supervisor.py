@@ -23,9 +23,10 @@ from typing import Literal, NamedTuple
 
 _log = logging.getLogger("taskcli.supervisor")
 
-# A worker that ends by itself sooner than this could not start.
-_SOON = 5.0
-_TOO_OFTEN = 5
+# A worker that ends by itself sooner than this could not start: a busy machine takes its time.
+_SOON = 30.0
+_TOO_OFTEN = 3
+_LONGEST_PAUSE = 2.0
 
 
 class Ended(NamedTuple):
@@ -137,9 +138,10 @@ class Supervisor:
             self._gave_up = True
             self._stop(signal.SIGTERM)
         elif self._failures:
-            pause = Timer(0.1 * 2**self._failures, self._happenings.put, ("again",))
-            pause.daemon = True
-            pause.start()
+            pause = min(0.1 * 2**self._failures, _LONGEST_PAUSE)
+            timer = Timer(pause, self._happenings.put, ("again",))
+            timer.daemon = True
+            timer.start()
         else:
             self._fill()
 

@@ -1,0 +1,122 @@
+"""What a client notices of the key set's endpoint: nothing, or a 503 that asks it to come again."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import httpx
+import pytest
+
+from fix_api import Serve, free_port, token
+from fix_contract import problem
+from fix_keys import KeyServer
+from fix_siege import bearer
+from fix_tokens import ALGORITHMS, BASE, Signer, jwk, key_signer
+
+
+def listed(http: httpx.Client, text: str) -> httpx.Response:
+    return http.get("/api/tasks", headers=list(bearer(text).headers))
+
+
+def wait_until_ready(http: httpx.Client) -> None:
+    deadline = time.monotonic() + 60
+    while http.get("/health/ready").status_code != 200:
+        assert time.monotonic() < deadline, "it does not become ready"
+        time.sleep(0.02)
+
+
+def test_without_any_key_it_is_a_503_until_the_endpoint_comes(serve: Serve, alice: str) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api/auth/jwks"
+    good = key_signer().token(alice)
+    with serve(BETTER_AUTH_URL=BASE, JWKS_URL=url) as api, api.client() as http:
+        for _ in range(3):
+            response = listed(http, good)
+            problem(response, "keys_unavailable")
+            assert int(response.headers["retry-after"]) > 0
+            assert "www-authenticate" not in response.headers
+        unready = http.get("/health/ready")
+        assert (unready.status_code, unready.json()["checks"]["keys"]) == (503, "unavailable")
+        assert http.get("/health/live").status_code == 200
+        # What no key could make good is refused, and the other way is open.
+        problem(listed(http, good + "="), "token_malformed")
+        problem(listed(http, key_signer(alg="none").token(alice)), "token_invalid")
+        assert listed(http, token(alice)).status_code == 200
+        with closing(KeyServer([jwk("EdDSA")], port)):
+            wait_until_ready(http)
+            assert listed(http, good).status_code == 200
+        # And away again: nobody notices.
+        assert listed(http, key_signer().token(alice)).status_code == 200
+        assert http.get("/health/ready").status_code == 200
+
+
+def test_keys_are_rotated_without_a_refused_request(
+    serve: Serve, key_server: KeyServer, alice: str
+) -> None:
+    def all_pass(*signers: Signer) -> None:
+        for number in range(5):
+            for signer in signers:
+                assert listed(http, signer.token(alice, jti=number)).status_code == 200
+
+    old, new = key_signer(), key_signer("EdDSA", 1)
+    with (
+        serve(BETTER_AUTH_SECRET="", BETTER_AUTH_URL=BASE, JWKS_URL=key_server.url) as api,
+        api.client() as http,
+    ):
+        all_pass(old)
+        problem(listed(http, token(alice)), "token_invalid")
+        key_server.keys.append(jwk("EdDSA", 1))
+        all_pass(new, old)
+        assert len(key_server.asked) == 2
+
+
+@pytest.mark.parametrize("how", ["hangs", "hangs in the middle"])
+def test_no_known_key_meets_a_5xx_while_the_endpoint_hangs(
+    how: str, serve: Serve, key_server: KeyServer, alice: str
+) -> None:
+    with (
+        serve(BETTER_AUTH_SECRET="", BETTER_AUTH_URL=BASE, JWKS_URL=key_server.url) as api,
+        api.client() as http,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        wait_until_ready(http)
+        key_server.behaves = how
+        key_server.hang()
+        invented = [
+            pool.submit(listed, http, key_signer(kid=f"no {n}").token(alice)) for n in range(4)
+        ]
+        for number in range(5):
+            for algorithm in ALGORITHMS:
+                signer = key_signer(algorithm)
+                assert listed(http, signer.token(alice, jti=number)).status_code == 200
+        key_server.behaves = "ok"
+        key_server.go_on()
+        for waiting in invented:
+            problem(waiting.result(30), "token_invalid")
+        assert len(key_server.asked) == 2
+
+
+def test_nothing_of_a_fetch_or_of_a_token_is_logged(
+    serve: Serve, key_server: KeyServer, alice: str
+) -> None:
+    """The log tells that a fetch failed, and has a line for each request."""
+    secret, previous = "s3cret-" * 6, "previ0us-" * 6
+    signers = [key_signer(), key_signer("EdDSA", 1), key_signer("ES256", 7)]
+    key_server.behaves = "HTML"
+    settings = {"BETTER_AUTH_SECRET": secret, "BETTER_AUTH_SECRET_PREVIOUS": previous}
+    with (
+        serve(**settings, BETTER_AUTH_URL=BASE, JWKS_URL=key_server.url) as api,
+        api.client() as http,
+    ):
+        sent = [signer.token(alice) for signer in signers]
+        sent += [token(alice, secret=secret), token(alice, secret="x" * 40), f"{sent[0]}="]
+        assert [listed(http, text).status_code for text in sent] == [503, 503, 503, 200, 401, 401]
+        assert api.stop() == 0
+    told = api.log.read_text()
+    assert told.count('"/api/tasks"') == len(sent)
+    assert "the keys could not be fetched" in told
+    parts = [part for text in sent for part in text.split(".")]
+    for hidden in (*parts, secret, previous, jwk("EdDSA")["x"], "doctype"):
+        assert hidden not in told

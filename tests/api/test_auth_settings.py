@@ -1,0 +1,138 @@
+"""A server that would let in nobody, or everybody, is not started; a sentence says what to set."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskapi.auth import door_for
+from taskapi.settings import ConfigurationError, Settings, variable
+
+SECRET = "a secret that is as long as a real one is"
+URL = "https://app.example.com"
+STRONG = "needs at least 32 bytes, as `openssl rand -base64 32` prints them"
+HTTPS = "must be an https URL (http only for this machine's own addresses)"
+
+Environment = dict[str, str]
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(variable(name), raising=False)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/tasks")
+
+
+def settings_of(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return Settings.from_environment()
+
+
+REFUSED: dict[str, tuple[Environment, str]] = {
+    "no way": (
+        {},
+        "set BETTER_AUTH_SECRET (tokens signed with the shared secret), "
+        "BETTER_AUTH_URL (tokens of Better Auth's jwt plugin), or both",
+    ),
+    "empty ways": (
+        {"BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": ""},
+        "set BETTER_AUTH_SECRET (tokens signed with the shared secret), "
+        "BETTER_AUTH_URL (tokens of Better Auth's jwt plugin), or both",
+    ),
+    "short secret": ({"BETTER_AUTH_SECRET": "s" * 31}, f"BETTER_AUTH_SECRET {STRONG}"),
+    "known secret": (
+        {"BETTER_AUTH_SECRET": "better-auth-secret-12345678901234567890"},
+        "BETTER_AUTH_SECRET is Better Auth's default, which everybody knows: set one of your own",
+    ),
+    "short previous secret": (
+        {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_SECRET_PREVIOUS": f"{SECRET},short"},
+        f"BETTER_AUTH_SECRET_PREVIOUS {STRONG}",
+    ),
+    "previous secret alone": (
+        {"BETTER_AUTH_URL": URL, "BETTER_AUTH_SECRET_PREVIOUS": SECRET},
+        "BETTER_AUTH_SECRET_PREVIOUS needs BETTER_AUTH_SECRET beside it",
+    ),
+    "keys of nobody known": (
+        {"JWKS_URL": f"{URL}/keys"},
+        "JWKS_URL needs BETTER_AUTH_URL beside it, or TASKAPI_JWT_ISSUER and "
+        "TASKAPI_JWT_AUDIENCE: whose tokens, and for whom, must be known",
+    ),
+    **{
+        f"{name}={url}": ({"BETTER_AUTH_URL": URL, name: url}, f"{name} {HTTPS}")
+        for name in ("BETTER_AUTH_URL", "JWKS_URL")
+        for url in (
+            "http://app.example.com",
+            "http://localhost.example.com",
+            "http://127.example.com",
+            "http://127.0.0.1.example.com",
+            "http://localhost@example.com",
+            "http://10.0.0.1",
+            "http://0.0.0.0",
+            "http://[::2]",
+            "ftp://localhost",
+            "file:///etc/keys",
+            "app.example.com",
+            "https://",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_not_be_safe_is_refused_in_a_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, sentence = REFUSED[name]
+    with pytest.raises(ConfigurationError) as refused:
+        settings_of(environment, monkeypatch)
+    assert str(refused.value) == sentence
+    assert not any(value in sentence for value in environment.values() if len(value) > 20)
+
+
+ACCEPTED: dict[str, tuple[Environment, str | None]] = {
+    "secret": ({"BETTER_AUTH_SECRET": SECRET}, None),
+    "32 bytes in fewer characters": ({"BETTER_AUTH_SECRET": "ü" * 16}, None),
+    "URL": ({"BETTER_AUTH_URL": URL}, f"{URL}/api/auth/jwks"),
+    "URL with a slash": ({"BETTER_AUTH_URL": f"{URL}/"}, f"{URL}/api/auth/jwks"),
+    "both": ({"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": URL}, f"{URL}/api/auth/jwks"),
+    "keys elsewhere": ({"BETTER_AUTH_URL": URL, "JWKS_URL": f"{URL}/keys"}, f"{URL}/keys"),
+    "keys of somebody named": (
+        {"JWKS_URL": f"{URL}/k", "TASKAPI_JWT_ISSUER": "i", "TASKAPI_JWT_AUDIENCE": "a"},
+        f"{URL}/k",
+    ),
+    **{
+        url: ({"BETTER_AUTH_URL": url}, f"{url}/api/auth/jwks")
+        for url in ("http://localhost:3000", "http://127.0.0.1", "http://127.1.2.3", "http://[::1]")
+    },
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_is_safe_is_taken_as_it_is_meant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control."""
+    environment, keys_url = ACCEPTED[name]
+    settings = settings_of(environment, monkeypatch)
+    door = door_for(settings)
+    assert settings.keys_url == keys_url
+    assert (door.keys.url if door.keys else None) == keys_url
+
+
+def test_several_previous_secrets_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = ["x" * 32, "y" * 32]
+    settings = settings_of(
+        {
+            "BETTER_AUTH_SECRET": SECRET,
+            "BETTER_AUTH_SECRET_PREVIOUS": f" {others[0]} ,{others[1]},",
+        },
+        monkeypatch,
+    )
+    assert [secret.get_secret_value() for secret in settings.secrets] == [SECRET, *others]
+
+
+def test_no_secret_stands_in_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(
+        {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_SECRET_PREVIOUS": "p" * 40}, monkeypatch
+    )
+    for printed in (repr(settings), str(settings), settings.model_dump_json()):
+        assert SECRET not in printed
+        assert "p" * 40 not in printed

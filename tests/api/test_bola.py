@@ -1,0 +1,89 @@
+"""Two users, every operation of the OpenAPI document, and every way of naming a task that isn't
+one's own: what is answered, what the answer tells, and what becomes of the other's row."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from fix_api import Api
+from fix_bola import REFUSED, SUCCESS, Cell, matrix
+from fix_contract import Json, create, problem
+from fix_openapi import COMMITTED
+
+
+def send(client: httpx.Client, cell: Cell, task_id: str, others: Json) -> httpx.Response:
+    """The request of a cell."""
+    body = {name: True if kind == "boolean" else "own" for name, kind in cell.fields.items()}
+    named = {"id": others["id"], "task_id": others["id"], "user_id": others["user_id"]}
+    if not cell.misled:
+        return client.request(cell.method, cell.path.format(id=task_id), json=body or None)
+    return client.request(
+        cell.method,
+        cell.path.format(id=task_id),
+        json={**body, **named},
+        params={**named, "owner": others["user_id"]},
+        headers={"X-User-Id": others["user_id"], "Cookie": f"user_id={others['user_id']}"},
+    )
+
+
+def rows(admin: psycopg.Connection, owner: str) -> list[object]:
+    """A user's tasks, as the owner of the database sees them."""
+    return admin.execute(
+        "SELECT tasks.*, xmin FROM tasks WHERE user_id = %s ORDER BY id", [owner]
+    ).fetchall()
+
+
+@pytest.mark.parametrize("cell", list(matrix(json.loads(COMMITTED.read_bytes()))), ids=str)
+def test_nobody_gets_at_the_tasks_of_another(
+    cell: Cell, api: Api, alice: str, bob: str, admin: psycopg.Connection
+) -> None:
+    for me, other in permutations((alice, bob)):
+        with api.client(me) as mine, api.client(other) as theirs:
+            own = create(mine, title=f"own {uuid4()}")
+            others = create(theirs, title=f"secret {uuid4()}", description=f"more {uuid4()}")
+            before = rows(admin, me), rows(admin, other)
+            named = {
+                "own": own["id"],
+                "other's": others["id"],
+                "missing": str(uuid4()),
+                "malformed": UUID(others["id"]).hex,
+            }
+            response = send(mine, cell, named[cell.whose], others)
+            after = rows(admin, me), rows(admin, other)
+
+        assert after[1] == before[1]
+        told = f"{response.text} {response.headers}"
+        assert not [
+            name
+            for name in ("id", "user_id", "title", "description", "created_at", "updated_at")
+            if others[name] in told
+        ]
+        if cell.whose == "own":
+            assert response.status_code == SUCCESS[cell.name]
+            is_what_was_asked_for(cell, response, own)
+            assert (after[0] != before[0]) == (cell.method not in ("GET", "HEAD"))
+        else:
+            status, code = REFUSED[cell.whose]
+            assert response.status_code == status
+            assert after[0] == before[0]
+            if cell.method != "HEAD":
+                problem(response, code)
+
+
+def is_what_was_asked_for(cell: Cell, response: httpx.Response, own: Json) -> None:
+    """A success is one: the task is the user's own, and what was sent is in it."""
+    if cell.method in ("HEAD", "DELETE"):
+        assert response.content == b""
+        return
+    answer = response.json()
+    tasks = answer if isinstance(answer, list) else [answer]
+    assert {task["user_id"] for task in tasks} == {own["user_id"]}
+    assert (own["id"] in [task["id"] for task in tasks]) == (cell.name != "create_task")
+    for name, kind in cell.fields.items():
+        assert answer[name] == (True if kind == "boolean" else "own")

@@ -1,0 +1,123 @@
+"""The schemas are as strict as the code: what one refuses, the other does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import httpx
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from fix_contract import Json
+from fix_openapi import operations
+from taskcore import TaskCreate, TaskUpdate
+
+Allows: TypeAlias = Callable[[str, object], bool]
+
+MODELS: dict[str, type[BaseModel]] = {"TaskCreate": TaskCreate, "TaskUpdate": TaskUpdate}
+
+# What stands around a text is trimmed before it is measured, which no schema can say: no text here
+# begins or ends with what would be.
+scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+titles = st.text("a \0é🙂\n", max_size=6) | st.sampled_from([499, 500, 501]).map("x".__mul__)
+descriptions = st.text("a \0", max_size=6) | st.sampled_from([9_999, 10_000, 10_001]).map(
+    "🙂".__mul__
+)
+bodies = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": titles | scalars,
+        "description": descriptions | scalars,
+        "completed": st.booleans() | scalars | st.sampled_from(["yes", 1]),
+        "id": scalars,
+        "user_id": scalars,
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def allows(document: Json) -> Allows:
+    """Whether a schema of the document allows a value."""
+
+    def allows(name: str, value: object) -> bool:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        return jsonschema_rs.is_valid(schema, value)
+
+    return allows
+
+
+def takes(model: type[BaseModel], value: object) -> bool:
+    try:
+        model.model_validate(value)
+    except ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_schema_and_the_code_agree(name: str, allows: Allows) -> None:
+    @given(bodies)
+    def agree(body: Json) -> None:
+        assert allows(name, body) == takes(MODELS[name], body)
+
+    agree()
+
+
+def test_both_say_yes_and_no(allows: Allows) -> None:
+    """The control: agreement is not indifference."""
+    for name, model in MODELS.items():
+        assert allows(name, {"title": "t"}) and takes(model, {"title": "t"})
+        assert not allows(name, {"title": ""}) and not takes(model, {"title": ""})
+
+
+COMPLETIONS: list[tuple[Any, int]] = [
+    ({}, 200),
+    ({"completed": True}, 200),
+    ({"completed": False, "title": 1}, 200),
+    ({"completed": 1}, 422),
+    ({"completed": None}, 422),
+    ({"completed": "true"}, 422),
+    ({"done": True}, 422),
+    ([], 422),
+    (True, 422),
+    (None, 422),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), COMPLETIONS, ids=repr)
+def test_a_completion_is_taken_if_its_schema_allows_it(
+    body: Any, status: int, as_alice: httpx.Client, path: str, allows: Allows
+) -> None:
+    content = "null" if body is None else None
+    answer = as_alice.patch(
+        f"{path}/complete",
+        json=body,
+        content=content,
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == status
+    assert allows("TaskCompletion", body) == (status == 200)
+
+
+def test_only_a_completion_may_be_left_away(document: Json) -> None:
+    needed = {
+        name: operation["requestBody"].get("required", False)
+        for name, (_, _, operation) in operations(document).items()
+        if "requestBody" in operation
+    }
+    assert needed == {"create_task": True, "update_task": True, "complete_task": False}
+
+
+def test_an_answered_task_is_a_task(
+    document: Json, allows: Allows, as_alice: httpx.Client, path: str
+) -> None:
+    task = as_alice.get(path).json()
+    assert allows("Task", task)
+    assert list(document["components"]["schemas"]["Task"]["properties"]) == list(task)
+    for name in task:
+        assert not allows("Task", {field: task[field] for field in task if field != name})
+    assert allows("Task", document["components"]["schemas"]["Task"]["examples"][0])

@@ -1,0 +1,65 @@
+"""Between SIGTERM and the end: who routes requests is told, and they are served all the same."""
+
+from __future__ import annotations
+
+import signal
+from http.client import HTTPConnection
+
+import httpx
+
+from fix_api import Serve
+from fix_contract import create, problem
+from fix_stopping import FOR_EVER, eventually, is_draining
+
+
+def test_a_server_that_stops_says_so_and_serves_on(serve: Serve, alice: str) -> None:
+    with serve(TASKAPI_DRAIN_SECONDS=FOR_EVER) as api, api.client(alice) as client:
+        assert client.get("/health/ready").status_code == 200
+        api.process.send_signal(signal.SIGTERM)
+        eventually("the server drains", lambda: is_draining(api))
+        refused = client.get("/health/ready").json()
+        assert refused["code"] == "not_ready"
+        assert refused["checks"] == {"database": "ok", "schema": "ok", "process": "stopping"}
+        assert client.get("/health/live").status_code == 200
+        task = create(client)
+        assert client.get("/api/tasks").json() == [task]
+        assert api.process.poll() is None
+
+
+def test_a_connection_ends_with_the_answer_of_a_server_that_stops(serve: Serve) -> None:
+    with serve(TASKAPI_DRAIN_SECONDS=FOR_EVER) as api:
+        address = httpx.URL(api.base)
+        connection = HTTPConnection(address.host, address.port, timeout=30)
+        connection.request("GET", "/health/live")
+        before = connection.getresponse()
+        assert (before.status, before.getheader("connection")) == (200, None)
+        before.read()
+        kept = connection.sock
+        assert kept is not None
+        api.process.send_signal(signal.SIGTERM)
+        eventually("the server drains", lambda: is_draining(api))
+
+        connection.request("GET", "/health/live")
+        assert connection.sock is kept, "the connection was kept until now"
+        same_socket = kept.dup()  # of which the client lets go with the answer
+        last = connection.getresponse()
+        assert (last.status, last.getheader("connection")) == (200, "close")
+        last.read()
+        with same_socket:
+            assert same_socket.recv(1) == b"", "the server has closed it"
+
+
+def test_a_refusal_ends_its_connection_too(serve: Serve) -> None:
+    with serve(TASKAPI_DRAIN_SECONDS=FOR_EVER) as api, api.client() as client:
+        api.process.send_signal(signal.SIGTERM)
+        eventually("the server drains", lambda: is_draining(api))
+        refused = client.get("/api/tasks")
+        problem(refused, "token_missing")
+        assert refused.headers["connection"] == "close"
+
+
+def test_an_interrupt_ends_the_draining(serve: Serve) -> None:
+    with serve(TASKAPI_DRAIN_SECONDS=FOR_EVER) as api:
+        api.process.send_signal(signal.SIGTERM)
+        eventually("the server drains", lambda: is_draining(api))
+        assert api.stop(signal.SIGINT) == 0

@@ -1,0 +1,135 @@
+"""`serve`: what is looked at before the port is opened, and on which socket it listens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+
+from fix_api import free_port
+from fix_cli import COMMAND, Cli, until
+from taskcore import schema
+
+
+@pytest.fixture
+def settings(url: str, secret: str) -> dict[str, str]:
+    return {"DATABASE_URL": url, "BETTER_AUTH_SECRET": secret, "TASKAPI_DRAIN_SECONDS": "0"}
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_flags_beat_the_environment(cli: Cli, settings: dict[str, str]) -> None:
+    port = free_port()
+    process = cli.start("serve", "--port", port, **settings, PORT=str(free_port()))
+    until(lambda: answers(port), "the first answer")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_a_schema_that_is_behind_or_missing_is_refused(
+    cli: Cli, empty_url: str, settings: dict[str, str]
+) -> None:
+    port = free_port()
+    settings = {**settings, "DATABASE_URL": empty_url, "PORT": str(port)}
+    missing = cli("serve", **settings)
+    assert missing.code == 1
+    assert "run the migrations (taskcli migrate)" in missing.err
+    schema.upgrade(empty_url)
+    with psycopg.connect(empty_url) as connection:
+        connection.execute("UPDATE taskcore_version SET version_num = '0001'")
+    behind = cli("serve", **settings)
+    assert behind.code == 1
+    assert f"is at 0001, and this version needs {schema.head()}" in behind.err
+    with psycopg.connect(empty_url) as connection:
+        connection.execute("UPDATE taskcore_version SET version_num = '9999'")
+    process = cli.start("serve", **settings)
+    until(lambda: answers(port), "the first answer")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+
+
+def test_a_login_that_is_not_let_in_is_refused(cli: Cli, settings: dict[str, str]) -> None:
+    parts = urlsplit(settings["DATABASE_URL"])
+    wrong = parts._replace(netloc=f"postgres:hidden@{parts.hostname}:{parts.port}").geturl()
+    done = cli("serve", **{**settings, "DATABASE_URL": wrong, "PORT": str(free_port())})
+    assert done.code == 1
+    assert done.err.startswith("taskcli: the database does not accept the password")
+    assert "hidden" not in done.err
+
+
+def test_a_database_that_is_away_is_waited_for(cli: Cli, settings: dict[str, str]) -> None:
+    port = free_port()
+    away = f"postgresql://x@127.0.0.1:{free_port()}/x"
+    process = cli.start("serve", "--port", port, **{**settings, "DATABASE_URL": away})
+
+    def alive() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    until(alive, "the first answer")
+    assert not answers(port)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "nothing answers where the database should be" in said
+
+
+def test_a_port_that_is_taken_is_one_sentence(cli: Cli, settings: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = cli("serve", "--port", port, **settings)
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == (
+        f"taskcli: port {port} of 127.0.0.1 is taken by another process: stop it, or choose "
+        f"another port (--port {port + 1})"
+    )
+
+
+def test_a_socket_that_was_passed_on(cli: Cli, settings: dict[str, str]) -> None:
+    """As systemd does: bound before the process is there, so that no connection is refused."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        number = listener.fileno()
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--fd", str(number), "--log-level", "error"],
+            env=cli.environment(settings),
+            cwd=cli.directory,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=[number],
+        )
+    until(lambda: answers(port), "the first answer")
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--fd", "99"], "--fd 99 is no socket"),
+        (["--fd", "3", "--port", "1"], "leave --host and --port away"),
+        (["--reload", "--workers", "2"], "one worker"),
+        (["--host", "nowhere.invalid"], "no address"),
+    ],
+)
+def test_what_makes_no_sense(
+    cli: Cli, settings: dict[str, str], wrong: list[str], said: str
+) -> None:
+    done = cli("serve", "--no-check", *wrong, **settings)
+    assert done.code == 2
+    assert said in done.err
+    assert os.environ.get("PORT") is None

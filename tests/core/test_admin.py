@@ -1,0 +1,183 @@
+"""What an operator does across users; and that nobody else is served by halves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg import sql
+
+from taskcore import InvalidInput, NoConnection, TaskRead, UnknownUser, schema
+from taskcore.admin import (
+    NotPermitted,
+    UsersNotOurs,
+    add_missing,
+    add_user,
+    add_users,
+    connected,
+    copy_in,
+    count_between,
+    delete_user,
+    export,
+    grant,
+    holds_others,
+    line,
+    list_users,
+    show_user,
+    tasks_of,
+    tenants,
+    users_table,
+)
+from taskcore.admin.connection import Admin
+from taskcore.errors import SchemaMissing
+
+NOBODY, EVERYBODY = UUID(int=0), UUID(int=2**128 - 1)
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=50)
+
+
+def task(owner: str, title: str = "one", description: str | None = None) -> TaskRead:
+    return TaskRead.model_validate(
+        {
+            "id": uuid4(),
+            "user_id": owner,
+            "title": title,
+            "description": description,
+            "completed": True,
+            "created_at": "2026-01-01T00:00:00.000001Z",
+            "updated_at": "2026-01-02T00:00:00Z",
+        }
+    )
+
+
+@given(st.lists(st.tuples(texts, st.none() | texts), max_size=5))
+def test_what_goes_in_comes_out(url: str, written: list[tuple[str, str | None]]) -> None:
+    user = f"user_{uuid4().hex}"
+    tasks = [task(user, title, description) for title, description in written]
+    with connected(url) as session:
+        add_user(session, user)
+        try:
+            assert copy_in(session, map(line, tasks)) == len(tasks)
+            assert [*export(session, user)] == sorted(tasks, key=lambda one: one.id)
+            assert len(tasks_of(session, user, limit=100)) == len(tasks)
+        finally:
+            assert delete_user(session, user) == len(tasks)
+
+
+def test_a_copy_is_all_or_nothing_and_a_repetition_adds_what_is_missing(
+    url: str, alice: str
+) -> None:
+    first, second = task(alice), task(alice)
+    with connected(url) as session:
+        copy_in(session, [line(first)])
+        with pytest.raises(InvalidInput, match="does not take this"), connected(url) as other:
+            copy_in(other, [line(second), line(first)])
+        assert [*export(session, alice)] == [first]
+        assert add_missing(session, [line(second), line(first)]) == (1, 0)
+        assert {one.id for one in export(session, alice)} == {first.id, second.id}
+        assert count_between(session, first.id, first.id) == 1
+        with pytest.raises(UnknownUser, match="nothing was changed"):
+            add_missing(session, [line(task("nobody"))])
+        assert add_missing(session, [line(second)]) == (0, 0)
+
+
+def test_users_that_are_missing_are_made_when_that_is_asked_for(own_url: str) -> None:
+    with connected(own_url) as session:
+        given_tasks = [line(task(user)) for user in ("a", "b", "a")]
+        assert add_missing(session, given_tasks, make_users=True) == (3, 2)
+        assert [(user.id, user.tasks) for user in list_users(session)] == [("a", 2), ("b", 1)]
+        assert holds_others(session, "") == (0, 0)
+        assert holds_others(session, "a") == (1, 1)
+        assert add_users(session, [("a", None, None), ("c", None, None)]) == 1
+
+
+@pytest.fixture
+def member(own_url: str) -> Iterator[str]:
+    """A login that inherits what the tenant may: it reads the tasks, and no row of them."""
+    name = f"member_{uuid4().hex[:12]}"
+    identifier = sql.Identifier(name)
+    with psycopg.connect(own_url, autocommit=True) as owner:
+        owner.execute("INSERT INTO public.users (id) VALUES ('ada')")
+        create = "CREATE ROLE {} LOGIN INHERIT PASSWORD 'p' IN ROLE taskcore_tenant"
+        owner.execute(sql.SQL(create).format(identifier))
+        owner.execute(sql.SQL("GRANT SELECT ON public.users TO {}").format(identifier))
+        with connected(own_url) as session:
+            copy_in(session, [line(task("ada"))])
+        parts = urlsplit(own_url)
+        yield parts._replace(netloc=f"{name}:p@{parts.hostname}:{parts.port}").geturl()
+        owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(identifier))
+
+
+def test_a_login_under_the_lock_is_refused_and_not_shown_less(own_url: str, member: str) -> None:
+    with psycopg.connect(member) as plain:  # what it would have been shown
+        assert plain.execute("SELECT count(*) FROM public.tasks").fetchone() == (0,)
+    looks: list[Callable[[Admin], list[Any]]] = [list_users, lambda admin: [*export(admin)]]
+    for look in looks:
+        with pytest.raises(NotPermitted), connected(member) as session:
+            look(session)
+        with connected(own_url) as session:
+            assert len(look(session)) == 1
+
+
+def test_errors_are_ours_and_the_cause_is_kept(empty_url: str) -> None:
+    with pytest.raises(SchemaMissing) as missing, connected(empty_url) as session:
+        list_users(session)
+    assert isinstance(missing.value.__cause__, psycopg.Error)
+    with pytest.raises(NoConnection) as refused, connected("postgresql://x@127.0.0.1:1/x"):
+        pass
+    assert isinstance(refused.value.__cause__, psycopg.OperationalError)
+
+
+def test_a_users_table_that_is_not_ours_is_read_only(empty_url: str) -> None:
+    with psycopg.connect(empty_url) as connection:
+        connection.execute('CREATE TABLE public."user" (id varchar PRIMARY KEY, name text)')
+        connection.execute("""INSERT INTO public."user" VALUES ('u', 'Ada')""")
+    schema.upgrade(empty_url)
+    with connected(empty_url) as session:
+        table = users_table(session)
+        assert (table.name, table.ours) == ('public."user"', False)
+        with pytest.raises(UsersNotOurs):
+            add_user(session, "v")
+        with pytest.raises(UsersNotOurs):
+            add_users(session, [("v", None, None)])
+        assert [(user.id, user.name, user.email) for user in list_users(session)] == [
+            ("u", "Ada", None)
+        ]
+
+
+def test_candidates_beside_the_adopted_table_are_named(own_url: str) -> None:
+    with connected(own_url) as session:
+        assert users_table(session).others == ()
+        session.execute('CREATE TABLE public."user" (id text)')
+        session.execute("CREATE TABLE public.user_settings (id text)")
+        assert users_table(session).others == ('public."user"',)
+
+
+def test_a_grant_can_be_repeated_and_names_what_is_wrong(own_url: str) -> None:
+    name = f"login_{uuid4().hex[:12]}"
+    with connected(own_url) as session:
+        with pytest.raises(InvalidInput, match="no login"):
+            grant(session, name)
+        session.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
+        try:
+            for _ in range(2):
+                grant(session, name)
+            assert name in tenants(session).members
+        finally:
+            session.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+        assert name not in tenants(session).members
+
+
+def test_one_user_is_shown_or_said_to_be_unknown(url: str, alice: str) -> None:
+    with connected(url) as session:
+        copy_in(session, [line(task(alice)), line(task(alice))])
+        assert (show_user(session, alice).tasks, show_user(session, alice).completed) == (2, 2)
+        for ask in (show_user, delete_user):
+            with pytest.raises(UnknownUser):
+                ask(session, "nobody")

@@ -1,0 +1,84 @@
+"""A deploy under load: the new instance takes over the listening socket, and nobody notices.
+
+Each answer of an instance that drains ends its connection, so that clients move to the other.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from fix_faults import FULL, Figure
+from fix_fleet import Fleet, MakeFleet
+from fix_load import Answer, ask
+from fix_schema import wait_until
+
+CLIENTS = 8
+RATE = 200
+SWAPS = 5 if FULL else 1
+
+Stop = Callable[["subprocess.Popen[bytes]"], int]
+
+
+def quietly(process: subprocess.Popen[bytes]) -> int:
+    process.send_signal(signal.SIGTERM)
+    return process.wait(60)
+
+
+def harshly(process: subprocess.Popen[bytes]) -> int:
+    process.kill()
+    return process.wait(60)
+
+
+def swapped(fleet: Fleet, user: str, stop: Stop) -> tuple[list[Answer], list[int]]:
+    """What clients were told while instances were replaced, and how the old ones ended."""
+    answers: list[Answer] = []
+    over = threading.Event()
+
+    def work(_: int) -> None:
+        with fleet.client(user) as client:
+            while not over.wait(CLIENTS / RATE):
+                answers.append(ask(lambda: client.get("/api/tasks")))
+
+    def wait_for_more() -> None:
+        wanted = len(answers) + RATE // 2
+        wait_until(lambda: len(answers) >= wanted, "more answers")
+
+    codes = []
+    old = fleet.start()
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        working = [threads.submit(work, number) for number in range(CLIENTS)]
+        try:
+            for _ in range(SWAPS):
+                wait_for_more()
+                new = fleet.start()
+                wait_for_more()
+                codes.append(stop(old))
+                old = new
+            wait_for_more()
+        finally:
+            over.set()
+        for future in working:
+            future.result(60)
+    return answers, codes
+
+
+def test_instances_are_swapped_without_a_failed_request(
+    make_fleet: MakeFleet, url: str, alice: str, figure: Figure
+) -> None:
+    answers, codes = swapped(make_fleet(url, TASKAPI_DRAIN_SECONDS="1"), alice, quietly)
+    assert {answer.status for answer in answers} == {200}
+    assert codes == [0] * SWAPS
+    figure(f"{SWAPS} swaps under load: {len(answers)} requests, 0 failed")
+
+
+def test_instances_that_are_killed_fail_somebody(
+    make_fleet: MakeFleet, url: str, alice: str
+) -> None:
+    """The control: a failed request would be seen."""
+    answers, codes = swapped(make_fleet(url), alice, harshly)
+    assert 0 in {answer.status for answer in answers}
+    assert codes == [-signal.SIGKILL] * SWAPS

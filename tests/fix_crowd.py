@@ -1,0 +1,135 @@
+"""Many people who create, change and delete, and remember what they were told of each task."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import httpx
+import psycopg
+
+from fix_api import token
+from fix_contract import Json
+
+# What is remembered of a task: (title, completed), or None where it is gone.
+State: TypeAlias = tuple[str, bool] | None
+
+
+class Person:
+    """One user with one client, who repeats a create until it is acknowledged."""
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self.acknowledged: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        # The last acknowledged state of each task, and those that an unknown outcome may have led to.
+        self.states: dict[str, list[State]] = {}
+        self._chance = random.Random(user)
+
+    def live(self, base: Callable[[], str], stopping: threading.Event) -> None:
+        headers = {"Authorization": f"Bearer {token(self.user)}"}
+        with httpx.Client(headers=headers, timeout=30) as client:
+            while not stopping.wait(0.002):
+                self._do(client, base)
+
+    def _do(self, client: httpx.Client, base: Callable[[], str]) -> None:
+        known = [task for task, states in self.states.items() if states[-1] is not None]
+        if len(known) < 3 or self._chance.random() < 0.4:
+            self._create(client, base)
+            return
+        task = self._chance.choice(known)
+        if self._chance.random() < 0.2:
+            self._change(client, base, "DELETE", task, None)
+        else:
+            state = (uuid4().hex, self._chance.random() < 0.5)
+            self._change(client, base, "PUT", task, state)
+
+    def _create(self, client: httpx.Client, base: Callable[[], str]) -> None:
+        title, key = uuid4().hex, uuid4().hex
+        while True:
+            answer = self._ask(client, base, "POST", "", {"title": title}, {"Idempotency-Key": key})
+            if answer is not None and answer.status_code == 201:
+                self.acknowledged["create"] += 1
+                self.states[answer.json()["id"]] = [(title, False)]
+                return
+            time.sleep(0.01)  # the least that a polite client waits
+
+    def _change(
+        self, client: httpx.Client, base: Callable[[], str], method: str, task: str, state: State
+    ) -> None:
+        body = None if state is None else {"title": state[0], "completed": state[1]}
+        answer = self._ask(client, base, method, f"/{task}", body, {})
+        if answer is not None and answer.status_code in (200, 204):
+            self.acknowledged[method] += 1
+            self.states[task] = [state]
+        elif answer is not None and answer.status_code == 404:
+            # Only a delete whose outcome was unknown explains it.
+            assert None in self.states[task], "a task is gone that nobody has deleted"
+            self.states[task] = [None]
+        elif answer is None or answer.json()["code"] == "outcome_unknown":
+            self.states[task].insert(0, state)
+
+    def _ask(
+        self,
+        client: httpx.Client,
+        base: Callable[[], str],
+        method: str,
+        more: str,
+        body: Json | None,
+        headers: dict[str, str],
+    ) -> httpx.Response | None:
+        """The answer; None if the connection to the API ended without one."""
+        try:
+            answer = client.request(method, f"{base()}/api/tasks{more}", json=body, headers=headers)
+        except httpx.TransportError as error:
+            self.refused[type(error).__name__] += 1
+            return None
+        if answer.status_code >= 400:
+            self.refused[f"{answer.status_code} {answer.json()['code']}"] += 1
+        return answer
+
+
+@contextmanager
+def crowd(people: list[Person], base: Callable[[], str]) -> Iterator[None]:
+    """Everybody at work, until the block ends."""
+    stopping = threading.Event()
+    failures: list[BaseException] = []
+
+    def live(person: Person) -> None:
+        try:
+            person.live(base, stopping)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=live, args=(person,)) for person in people]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join(90)
+    assert not failures, failures
+
+
+def differences(people: list[Person], owner_url: str) -> dict[str, list[Any]]:
+    """What was lost, what exists too often, and what is in no state that it may be in."""
+    lost, doubled, torn = [], [], []
+    with psycopg.connect(owner_url) as admin:
+        for person in people:
+            query = "SELECT id::text, title, completed FROM tasks WHERE user_id = %s"
+            stored = {row[0]: (row[1], row[2]) for row in admin.execute(query, [person.user])}
+            for task, states in person.states.items():
+                if task not in stored and None not in states:
+                    lost.append(task)
+                elif stored.get(task) not in states:
+                    torn.append((task, stored.get(task), states))
+            doubled += [task for task in stored if task not in person.states]
+    return {"lost": lost, "doubled": doubled, "torn": torn}
