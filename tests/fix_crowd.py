@@ -28,7 +28,7 @@ class Person:
         self.user = user
         self.acknowledged: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        # The last acknowledged state of each task, and those that an unknown outcome may have led to.
+        # What each task may be: last what was acknowledged, before it what nobody knows.
         self.states: dict[str, list[State]] = {}
         self._chance = random.Random(user)
 

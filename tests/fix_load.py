@@ -1,4 +1,4 @@
-"""People at work: threads that ask an API without a pause, and note what they are told, and when."""
+"""People at work: threads that ask an API again and again, and note what they are told."""
 
 from __future__ import annotations
 

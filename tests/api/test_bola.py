@@ -4,6 +4,7 @@ one's own: what is answered, what the answer tells, and what becomes of the othe
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import permutations
 from uuid import UUID, uuid4
 
@@ -32,7 +33,7 @@ def send(client: httpx.Client, cell: Cell, task_id: str, others: Json) -> httpx.
     )
 
 
-def rows(admin: psycopg.Connection, owner: str) -> list[object]:
+def rows(admin: psycopg.Connection, owner: str) -> Sequence[object]:
     """A user's tasks, as the owner of the database sees them."""
     return admin.execute(
         "SELECT tasks.*, xmin FROM tasks WHERE user_id = %s ORDER BY id", [owner]

@@ -67,7 +67,7 @@ def run(api: Api, tmp_path: Path) -> Run:
 @pytest.fixture
 def examples() -> int:
     """How many for each operation."""
-    return settings.default.max_examples // 10
+    return settings().max_examples // 10
 
 
 def covers_every_operation(report: Json) -> bool:

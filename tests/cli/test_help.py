@@ -65,7 +65,7 @@ def test_help_loads_nothing_heavy(cli: Cli) -> None:
     )
     loaded = set(done.stderr.split())
     assert {"taskcli", "typer"} <= loaded
-    heavy = {"taskcore", "taskapi", "pydantic", "sqlalchemy", "psycopg", "uvicorn", "jwt", "dotenv"}
+    heavy = {"taskcore", "taskapi", "asyncio", "pydantic", "sqlalchemy", "psycopg", "jwt"}
     assert not heavy & loaded
 
 

@@ -1,4 +1,4 @@
-"""While the database can't be had every answer is a quick 503, and afterwards nobody has to help."""
+"""While the database can't be had every answer is a quick 503; afterwards nobody has to help."""
 
 from __future__ import annotations
 

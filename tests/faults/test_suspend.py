@@ -15,7 +15,7 @@ from fix_faults import Figure, Proxy, behind, in_front_of
 from fix_schema import wait_until
 from fix_ways import Driver
 from fix_wire import Wire
-from taskcore import TaskCreate, create_task, get_task
+from taskcore import TaskCreate, create_task, toggle_task
 
 BURST = 50
 WAKE_UP = 3.0
@@ -100,6 +100,6 @@ def test_a_connection_that_died_idle_is_found_without_a_round_trip(
             wire.forget()
             if dies:
                 wire.cut()
-            run(get_task(alice, task.id))
+            run(toggle_task(alice, task.id))
             assert (wire.connections > before) == dies
             assert wire.round_trips == 1

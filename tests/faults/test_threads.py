@@ -6,12 +6,15 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from fix_faults import FULL, Figure, Proxy
 from taskcore import (
     Database,
     DatabaseUnavailable,
+    Op,
     TaskCreate,
+    TaskRead,
     create_task,
     list_tasks,
     toggle_task,
@@ -35,12 +38,13 @@ def test_threads_share_a_database_whose_connections_are_cut(
         start.wait()
         for turn in range(TURNS):
             try:
-                found = database.run(list_tasks(owner) if turn % 2 else toggle_task(owner, task))
+                op: Op[Any, Any] = list_tasks(owner) if turn % 2 else toggle_task(owner, task)
+                found = database.run(op)
             except DatabaseUnavailable:
                 mine["unavailable"] += 1
             else:
                 mine["done"] += 1
-                rows = found if isinstance(found, list) else [found]
+                rows: list[TaskRead] = found if isinstance(found, list) else [found]
                 assert {(row.user_id, row.title) for row in rows} == {(owner, owner)}
             turns.release()
         return mine

@@ -80,6 +80,9 @@ class Edge:
         path: str = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             scope["path"] = path[:-1]
+        elif path.endswith("\n"):
+            # A route's pattern overlooks one newline at the end of a path, and one only.
+            scope["path"] = path + "\n"
         status = 0
 
         async def send_with_id(message: Message) -> None:

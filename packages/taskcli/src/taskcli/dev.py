@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import environment, listening, output
+from . import environment, output
 from .verbs import Json
+
+if TYPE_CHECKING:
+    from socket import socket
 
 _DEMO = "demo"
 _TASKS = (
@@ -46,14 +47,15 @@ def dev(
 
     from taskcore import embedded, schema
 
+    from . import listening
+
     sockets = listening.bound("127.0.0.1", port, patience=_PATIENCE)
     if fresh:
         embedded.erase(data)
         (data / "secret").unlink(missing_ok=True)
-    new = not (data / "secret").exists()
     if os.environ.get(environment.DATABASE):
         output.note(f"{environment.DATABASE} is left alone: dev brings a database of its own")
-    output.note(f"{'making' if new else 'starting'} the PostgreSQL in {data}")
+    output.note(f"starting the PostgreSQL in {data}")
     with embedded.start(data) as server:
         (data / ".gitignore").write_text("*\n")
         environment.put(environment.DATABASE, server.url, "dev")
@@ -70,6 +72,8 @@ def dev(
 
 def _kept_secret(path: Path) -> str:
     """A secret of this directory's own, which only its owner may read."""
+    import secrets
+
     if not path.exists():
         # Beside its name first: what is killed here must not leave an empty secret.
         unfinished = path.with_name(f"secret.{os.getpid()}")
@@ -131,7 +135,7 @@ def _print_box(address: str, url: str, as_json: bool) -> None:
     )
 
 
-def _serve(sockets: list[socket.socket]) -> None:
+def _serve(sockets: list[socket]) -> None:
     from taskapi import logs
 
     from .serve import source_directories

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
@@ -115,6 +114,8 @@ def _go_down(to: str, *, yes: bool, dry_run: bool, as_json: bool) -> None:
 
 
 def _tasks(url: str) -> int:
+    from uuid import UUID
+
     from taskcore import admin
 
     with admin.connected(url) as session:

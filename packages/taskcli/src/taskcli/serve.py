@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from . import environment, failures, listening, output
+from . import environment, failures, output
 from .failures import Failure, WrongUse
 
 if TYPE_CHECKING:
     from taskapi.settings import Settings
-
-_log = logging.getLogger("taskcli")
 
 
 def serve(
@@ -47,6 +44,10 @@ def serve(
     for name, value in (("HOST", host), ("PORT", port)):
         if value is not None:
             environment.put(name, str(value), "flag")
+    import logging
+
+    from . import listening
+
     settings = environment.settings()
     number = workers or _from_environment()
     if reload and number > 1:
@@ -63,7 +64,9 @@ def serve(
         _check_schema(settings)
     sockets = listening.inherited(fd) if fd else listening.bound(settings.host, settings.port)
     if leash is None:
-        _log.info("serving on %s", " and ".join(listening.addresses(sockets)))
+        logging.getLogger("taskcli").info(
+            "serving on %s", " and ".join(listening.addresses(sockets))
+        )
     if number == 1 and not reload:
         try:
             run(settings, sockets)
@@ -96,15 +99,18 @@ def _from_environment() -> int:
 
 def _check_schema(settings: Settings) -> None:
     """Refuse to start where nothing could ever be served; what may pass is only said."""
+    import logging
+
     from taskcore import Database, DatabaseNotReady, TaskcoreError, schema
     from taskcore.revision import database_revision
 
+    log = logging.getLogger("taskcli")
     url = settings.database_url.get_secret_value()
     if reason := _unreachable(url):
         kind, sentence = reason
         if kind not in failures.PASSING:
             raise Failure(sentence)
-        _log.warning("%s; serving all the same, /health/ready says when it is there", sentence)
+        log.warning("%s; serving all the same, /health/ready says when it is there", sentence)
         return
     try:
         with Database(url, max_size=1, timeout=settings.deadline) as database:
@@ -112,7 +118,7 @@ def _check_schema(settings: Settings) -> None:
     except DatabaseNotReady as error:
         raise Failure(str(error).rstrip(".")) from error
     except TaskcoreError as error:
-        _log.warning("%s; serving all the same, /health/ready says when it is there", error)
+        log.warning("%s; serving all the same, /health/ready says when it is there", error)
         return
     if at is None or at in schema.older_revisions():
         raise Failure(

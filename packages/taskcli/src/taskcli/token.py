@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from typing import Annotated, Any
-from uuid import UUID
 
 import typer
 
@@ -76,6 +74,8 @@ def duration(text: str) -> int:
 
 
 def _must_exist(user: str) -> None:
+    from uuid import UUID
+
     from taskcore import Database, TaskNotFound, UnknownUser, get_task
 
     with Database(environment.database_url(), max_size=1) as database:
@@ -88,6 +88,8 @@ def _must_exist(user: str) -> None:
 
 
 def _inspect(text: str, as_json: bool) -> None:
+    import asyncio
+
     from taskapi.problems import Problem
 
     text = typer.get_text_stream("stdin").read() if text == "-" else text

@@ -169,8 +169,10 @@ def _refusal(
         error: TaskcoreError = ConnectionLost()
     else:
         error = error_for(sqlstate, binding=statement is BIND)
-    # Only the primary message: the detail of some errors quotes the row.
-    message = (result.error_field(_MESSAGE) or b"").decode(errors="replace")
+    # Only the primary message: the detail of some errors quotes the row. Those of class 22 quote
+    # the value that they don't like even there.
+    told = statement is BIND or not sqlstate.startswith("22")
+    message = (result.error_field(_MESSAGE) or b"").decode(errors="replace") if told else ""
     try:
         error.__cause__ = errors.lookup(sqlstate)(message)
     except KeyError:
