@@ -22,7 +22,7 @@ from fix_api import SECRET
 COMMAND = [sys.executable, "-P", "-m", "taskcli"]
 _OURS = ("TASKAPI_", "TASKCORE_USERS", "BETTER_AUTH_", "DATABASE_URL", "OTEL_", "PG")
 _ALSO = {"HOST", "PORT", "CORS_ORIGINS", "JWKS_URL", "WEB_CONCURRENCY", "NO_COLOR", "FORCE_COLOR"}
-PATIENCE = 120
+PATIENCE = 60
 
 
 class Done(NamedTuple):
@@ -108,7 +108,11 @@ class Cli:
             if process.poll() is None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.wait(PATIENCE)
+            # Not to its end: what has outlived it may have the other end still open.
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
 
 
 def _all_of(master: int) -> str:

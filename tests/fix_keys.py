@@ -56,6 +56,7 @@ class KeyServer:
         self.keys: list[Any] = keys
         self.behaves = "ok"
         self.asked: list[str] = []
+        self.drops = 0
         self._goes_on = Event()
         self._goes_on.set()
         served = self
@@ -100,6 +101,12 @@ class KeyServer:
         status, headers, body = (FAULTS[self.behaves] if faulty else _ok)(self.document)
         if self.behaves == "hangs in the middle":
             self._send(request, status, {"Content-Length": str(len(body))}, body[:20])
+        if self.behaves == "drips":
+            self._send(request, status, {"Content-Length": "100000"}, body)
+            while not self._goes_on.wait(0.005):
+                request.wfile.write(b" ")
+                self.drops += 1
+            return
         self._goes_on.wait(60)
         if self.behaves != "hangs in the middle":
             self._send(request, status, headers, body)

@@ -56,6 +56,7 @@ class Load:
         self.health: list[tuple[str, Answer]] = []
         self._api = api
         self._stopping = threading.Event()
+        self._ready = threading.Barrier(len(users) + 1, timeout=60)
         self._threads = [threading.Thread(target=self._work, args=(user,)) for user in users]
         self._threads.append(threading.Thread(target=self._watch))
 
@@ -94,6 +95,7 @@ class Load:
         chance = random.Random(user)
         with self._api.client(user) as client:
             kept = f"/api/tasks/{create(client)['id']}"
+            self._ready.wait()
             requests: list[Request] = [
                 lambda: client.get("/api/tasks"),
                 lambda: client.get(kept),
@@ -116,6 +118,8 @@ class Load:
         for thread in self._threads:
             thread.start()
         try:
+            # Nobody's first task may fall into an outage.
+            self._ready.wait()
             yield
         finally:
             self._stopping.set()

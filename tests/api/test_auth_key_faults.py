@@ -72,6 +72,23 @@ async def test_an_answer_is_not_waited_for_long(
     assert await enter(door, key_signer("EdDSA", 1).token("alice")) == "alice"
 
 
+async def test_an_answer_that_drips_is_not_waited_for_either(
+    door: Door, key_server: KeyServer, clock: Clock
+) -> None:
+    """Each byte comes in time; all of them together would not."""
+    key_server.keys.append(jwk("EdDSA", 1))
+    key_server.behaves = "drips"
+    key_server.hang()
+    waiting = asyncio.create_task(refusal(door, key_signer("EdDSA", 1).token("alice")))
+    for _ in range(2):
+        dripped = key_server.drops
+        await until(lambda: key_server.drops > dripped + 3)  # noqa: B023
+        assert not waiting.done()
+        await clock.forward(3)
+    assert await asyncio.wait_for(waiting, 30) == "token_invalid"
+    assert await enter(door, key_signer().token("alice")) == "alice"
+
+
 async def test_the_largest_set_that_may_be_is_taken(
     open_door: OpenDoor, key_server: KeyServer
 ) -> None:

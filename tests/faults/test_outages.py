@@ -13,15 +13,12 @@ import pytest
 
 from fix_api import Api, Serve, serving
 from fix_contract import create
-from fix_faults import FULL, Figure, Proxy, behind, in_front_of
+from fix_faults import FIRST_SUCCESS, FULL, GRACE, Figure, Proxy, behind, in_front_of
 from fix_load import Load
 from fix_mortal import LOGIN, Mortal, waiters
 from fix_schema import PASSWORD, do
 
 DEADLINE = 5.0 if FULL else 1.0
-GRACE = 1.0
-# From the moment at which the database is back.
-FIRST_SUCCESS = 2.0
 POOL = 3
 PEOPLE = 8
 

@@ -11,7 +11,7 @@ import pytest
 
 from fix_api import Api, serving, token
 from fix_contract import create
-from fix_faults import Figure, Proxy, behind, in_front_of
+from fix_faults import GRACE, Figure, Proxy, behind, in_front_of
 from fix_schema import wait_until
 from fix_ways import Driver
 from fix_wire import Wire
@@ -20,7 +20,6 @@ from taskcore import TaskCreate, create_task, toggle_task
 BURST = 50
 WAKE_UP = 3.0
 DEADLINE = 5.0
-GRACE = 1.0
 
 
 @pytest.fixture(scope="module")
