@@ -83,6 +83,7 @@ def test_what_is_in_flight_is_finished(
             assert connections(admin, name) >= 1
             api.process.send_signal(signal.SIGTERM)
             eventually("the listener closes", lambda: refuses_connections(api))
+            eventually("the server waits", lambda: "Waiting for connections" in api.log.read_text())
             assert api.process.poll() is None
             assert not answer.done()
         response = answer.result(30)
@@ -130,5 +131,6 @@ def test_a_second_interrupt_waits_for_nothing(
             eventually("the listener closes", lambda: refuses_connections(api))
             assert api.process.poll() is None, "what is in flight is waited for"
             assert api.stop(signal.SIGINT) == 0
+            assert "timeout graceful shutdown exceeded" not in api.log.read_text()
         with suppress(httpx.TransportError):
             assert answer.result(30).status_code >= 500

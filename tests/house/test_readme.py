@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlmodel import Session, create_engine
 
 from taskapi.settings import Settings, variable
 from taskcore import embedded
@@ -62,3 +63,28 @@ def settings_table() -> str:
 
 def test_the_table_of_settings_is_what_the_settings_are() -> None:
     assert settings_table() in README
+
+
+CORE = (ROOT / "packages" / "taskcore" / "README.md").read_text()
+
+
+def test_the_librarys_own_page_runs_as_it_stands(url: str, alice: str, tmp_path: Path) -> None:
+    first, in_a_session, embedded_one = re.findall(
+        r"^```python\n(.*?)^```$", CORE, re.MULTILINE | re.DOTALL
+    )
+    example = first.replace("postgresql://…", url).replace("user_1", alice)
+    namespace: dict[str, object] = {}
+    exec(example, namespace)
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with Session(engine) as session:
+        exec(in_a_session.replace("user_1", alice), {**namespace, "session": session})
+        session.commit()
+    engine.dispose()
+    exec(example, namespace)
+    mine = namespace["mine"]
+    assert isinstance(mine, list)
+    assert len(mine) == 3
+    try:
+        exec(embedded_one.replace("taskdata", str(tmp_path / "taskdata")), {})
+    finally:
+        embedded.erase(tmp_path / "taskdata")
