@@ -30,6 +30,7 @@ from taskcore import (
 EVIL: LiteralString = """
 CREATE SCHEMA evil;
 GRANT USAGE ON SCHEMA evil TO PUBLIC;
+CREATE DOMAIN evil.text AS pg_catalog.varchar CHECK (value = 'b');
 CREATE TABLE evil.tasks (LIKE public.tasks INCLUDING ALL);
 GRANT ALL ON evil.tasks TO PUBLIC;
 CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz 'epoch' $$;

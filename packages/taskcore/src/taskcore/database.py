@@ -61,13 +61,15 @@ class _Settings:
         """
         if min_size < 0 or max_size < 1 or max_size < min_size:
             raise InvalidInput("the pool needs 0 <= min_size <= max_size, and max_size >= 1")
-        if min(timeout, pool_timeout or timeout, statement_timeout or timeout) <= 0:
+        pool_timeout = timeout if pool_timeout is None else pool_timeout
+        statement_timeout = timeout if statement_timeout is None else statement_timeout
+        if min(timeout, pool_timeout, statement_timeout) <= 0:
             raise InvalidInput("timeouts must be more than 0 seconds")
         conninfo = libpq_conninfo(url)
         self.terms = Terms(
             timeout=timeout,
-            pool_timeout=pool_timeout or timeout,
-            statement_timeout=statement_timeout or timeout,
+            pool_timeout=pool_timeout,
+            statement_timeout=statement_timeout,
             prepare=not is_pooled(conninfo) if prepare is None else prepare,
         )
         self._pool_arguments: dict[str, Any] = {

@@ -27,13 +27,14 @@ from .sqlstates import error_for
 
 TENANT_ROLE = "taskcore_tenant"
 
-# An empty search_path finds pg_catalog first, and nobody's functions or operators.
+# An empty search_path finds pg_catalog first, and nobody's functions or operators. Until it is set,
+# every name says where it is from.
 BIND = Statement(
     text(f"""
         SELECT pg_catalog.set_config('search_path', '', true),
                pg_catalog.set_config('role', '{TENANT_ROLE}', true),
-               pg_catalog.set_config('taskcore.user_id', CAST(:owner AS text), true),
-               pg_catalog.set_config('statement_timeout', CAST(:timeout AS text), true)
+               pg_catalog.set_config('taskcore.user_id', CAST(:owner AS pg_catalog.text), true),
+               pg_catalog.set_config('statement_timeout', CAST(:timeout AS pg_catalog.text), true)
     """)
 )
 
