@@ -83,6 +83,6 @@ def configure(format: Format, level: str = "INFO") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(Text() if as_text else JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # The pool announces every connection that it could not make; its warnings say it once.
-    for chatty in ("psycopg.pool", "uvicorn.access"):
+    # What these tell as information is not for a log: the pool's every move, and the key set's URL.
+    for chatty in ("psycopg.pool", "uvicorn.access", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
