@@ -40,7 +40,7 @@ from taskcore import (
 from taskcore.schemas import task_created
 
 # The steps of one example, and the least that all of them have to come to.
-STEPS = {"ci": (60, 5_000), "quick": (30, 500)}
+STEPS = {"ci": (75, 5_000), "quick": (45, 500)}
 NEVER = datetime(2001, 2, 3, tzinfo=UTC)
 NOBODY = "nobody"
 
