@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jwt
 import pytest
 
-from fix_api import Api, token
+from fix_api import SECRET, Api, token
 from fix_cli import Cli
 
 
@@ -81,3 +81,23 @@ def test_without_a_secret_it_says_what_to_set(cli: Cli, url: str) -> None:
     done = cli("token", "--user", "a", DATABASE_URL=url)
     assert done.code == 2
     assert "BETTER_AUTH_SECRET" in done.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"BETTER_AUTH_SECRET": "another secret, which is as long as it has to be"}, "signed"),
+        ({"TASKAPI_JWT_ISSUER": "https://another.example"}, "issuer"),
+        ({"TASKAPI_JWT_AUDIENCE": "https://another.example"}, "audience"),
+    ],
+    ids=["key", "issuer", "audience"],
+)
+def test_what_a_client_is_told_in_one_word_an_operator_is_told_exactly(
+    cli: Cli, settings: dict[str, str], reason: str
+) -> None:
+    text = token("ada")
+    ours = {"DATABASE_URL": "postgresql://unused", "BETTER_AUTH_SECRET": SECRET}
+    assert cli("token", "--inspect", text, **ours).code == 0
+    done = cli("token", "--inspect", text, "--json", **{**ours, **settings})
+    assert done.json["code"] == "token_invalid"
+    assert reason in done.json["reason"]

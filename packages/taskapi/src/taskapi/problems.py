@@ -90,12 +90,15 @@ class Problem(Exception):
         self,
         kind: Kind,
         *,
+        why: str | None = None,
         faults: Sequence[Fault] = (),
         checks: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(kind.code)
         self.kind = kind
+        # For an operator who asks; no client is told.
+        self.why = why
         self.faults = faults
         self.checks = checks
         self.headers = {**CACHING, **_headers(kind), **(headers or {})}

@@ -96,7 +96,7 @@ def _inspect(text: str, as_json: bool) -> None:
     try:
         user = asyncio.run(_identified(text.strip().removeprefix("Bearer ")))
     except Problem as problem:
-        reason = problem.kind.detail.rstrip(".")
+        reason = problem.why or problem.kind.detail.rstrip(".")
         if as_json:
             output.document({"valid": False, "code": problem.kind.code, "reason": reason})
         raise Failure(f"the token would be refused: {reason} ({problem.kind.code})") from problem

@@ -86,7 +86,7 @@ class Door:
             key = await self.keys.key(token.key_id)
             if key is not None and key.signed(token):
                 return self._of_keys
-        raise Problem(TOKEN_INVALID)
+        raise Problem(TOKEN_INVALID, why="no secret or key that its alg may use has signed it")
 
     def _forget(self) -> None:
         self._remembered.clear()
@@ -109,7 +109,7 @@ def door_for(settings: Settings) -> Door:
 def _bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     credentials = [value for name, value in headers if name == b"authorization"]
     if len(credentials) > 1:
-        raise Problem(TOKEN_MALFORMED)
+        raise Problem(TOKEN_MALFORMED, why="there are two Authorization headers")
     scheme, _, token = credentials[0].partition(b" ") if credentials else (b"", b"", b"")
     token = token.strip(b" ")
     if scheme.lower() != b"bearer" or not token:

@@ -33,7 +33,7 @@ def well_formed(token: bytes) -> re.Match[bytes]:
     """The check before any decoding."""
     match = _FORM.fullmatch(token) if len(token) <= LONGEST else None
     if match is None:
-        raise Problem(TOKEN_MALFORMED)
+        raise Problem(TOKEN_MALFORMED, why="it is too long, or not three base64url parts")
     return match
 
 
@@ -43,9 +43,9 @@ def read(match: re.Match[bytes]) -> Token:
     header = _object(_decoded(header_part))
     algorithm = header.get("alg")
     if "crit" in header or header.get("typ", "JWT") not in _TYPES:
-        raise Problem(TOKEN_INVALID)
+        raise Problem(TOKEN_INVALID, why="its typ or crit is not that of an API token")
     if not isinstance(algorithm, str):
-        raise Problem(TOKEN_MALFORMED)
+        raise Problem(TOKEN_MALFORMED, why="its alg is no text")
     return Token(
         algorithm=algorithm,
         key_id=header.get("kid"),
@@ -60,9 +60,9 @@ def _decoded(part: bytes) -> bytes:
     try:
         decoded = urlsafe_b64decode(part + b"=" * (-len(part) % 4))
     except ValueError:
-        raise Problem(TOKEN_MALFORMED) from None
+        raise Problem(TOKEN_MALFORMED, why="a part of it is no base64url") from None
     if urlsafe_b64encode(decoded).rstrip(b"=") != part:
-        raise Problem(TOKEN_MALFORMED)
+        raise Problem(TOKEN_MALFORMED, why="a part of it has a second spelling")
     return decoded
 
 
@@ -70,9 +70,9 @@ def _object(content: bytes) -> dict[str, Any]:
     try:
         value = _DECODER.decode(content.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise Problem(TOKEN_MALFORMED) from None
+        raise Problem(TOKEN_MALFORMED, why="a part of it is no strict JSON") from None
     if not isinstance(value, dict):
-        raise Problem(TOKEN_MALFORMED)
+        raise Problem(TOKEN_MALFORMED, why="a part of it is no JSON object")
     return value
 
 

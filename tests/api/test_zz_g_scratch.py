@@ -1,0 +1,140 @@
+"""A server that is told to stop: no request is lost, and nothing of it is left over."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeAlias
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from fix_api import Api, Serve
+from fix_blocked import Blocked, Lock
+from fix_contract import create
+from fix_stopping import FOR_EVER, eventually, refuses_connections
+from taskcore import TaskRead
+
+Change: TypeAlias = Callable[[Api, TaskRead], Future[httpx.Response]]
+
+PATIENT = {"TASKAPI_DEADLINE": "60", "TASKAPI_STATEMENT_TIMEOUT": "60"}
+
+
+@pytest.fixture
+def name() -> str:
+    """What the server's connections to the database are called."""
+    return f"stops_{uuid4().hex}"
+
+
+@pytest.fixture
+def named_url(url: str, name: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}application_name={name}"
+
+
+@pytest.fixture
+def thread() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+def connections(admin: psycopg.Connection, name: str) -> int:
+    row = admin.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [name]
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+@pytest.fixture
+def change(thread: ThreadPoolExecutor, alice: str) -> Change:
+    """Changes a task of Alice's, in the thread."""
+
+    def put(api: Api, task: TaskRead) -> httpx.Response:
+        with api.client(alice) as client:
+            return client.put(f"/api/tasks/{task.id}", json={"title": "changed"})
+
+    return lambda api, task: thread.submit(put, api, task)
+
+
+def task_of(user: str, api: Api) -> TaskRead:
+    with api.client(user) as client:
+        return TaskRead.model_validate(create(client))
+
+
+def test_what_is_in_flight_is_finished(
+    serve: Serve,
+    named_url: str,
+    name: str,
+    alice: str,
+    admin: psycopg.Connection,
+    lock: Lock,
+    blocked: Blocked,
+    change: Change,
+) -> None:
+    with serve(named_url, **PATIENT) as api:
+        task = task_of(alice, api)
+        with lock(task):
+            answer = change(api, task)
+            blocked()
+            assert connections(admin, name) >= 1
+            api.process.send_signal(signal.SIGTERM)
+            eventually("the listener closes", lambda: refuses_connections(api))
+            eventually("the server waits", lambda: "Waiting for connections" in api.log.read_text())
+            assert api.process.poll() is None
+            assert not answer.done()
+        response = answer.result(30)
+        assert (response.status_code, response.json()["title"]) == (200, "changed")
+        assert response.headers["connection"] == "close"
+        assert api.process.wait(60) == 0
+        eventually("its connections end", lambda: connections(admin, name) == 0)
+        assert "traceback" not in api.log.read_text().lower()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_connection_that_idles_keeps_nobody_waiting(
+    how: signal.Signals,
+    serve: Serve,
+    named_url: str,
+    name: str,
+    alice: str,
+    admin: psycopg.Connection,
+) -> None:
+    drain = {signal.SIGTERM: "0", signal.SIGINT: FOR_EVER}[how]
+    with (
+        serve(named_url, TASKAPI_DRAIN_SECONDS=drain) as api,
+        api.client(alice) as client,
+    ):
+        assert client.get("/api/tasks").status_code == 200
+        assert connections(admin, name) >= 1
+        assert api.stop(how) == 0
+        eventually("its connections end", lambda: connections(admin, name) == 0)
+        assert "traceback" not in api.log.read_text().lower()
+
+
+def test_a_second_interrupt_waits_for_nothing(
+    serve: Serve,
+    alice: str,
+    lock: Lock,
+    blocked: Blocked,
+    change: Change,
+) -> None:
+    with serve(**PATIENT) as api:
+        task = task_of(alice, api)
+        with lock(task):
+            answer = change(api, task)
+            blocked()
+            api.process.send_signal(signal.SIGINT)
+            eventually("the listener closes", lambda: refuses_connections(api))
+            assert api.process.poll() is None, "what is in flight is waited for"
+            assert api.stop(signal.SIGINT) == 0
+            assert "timeout graceful shutdown exceeded" not in api.log.read_text()
+        if True:
+            r = answer.result(30)
+            assert (r.status_code, r.headers["content-type"]) == (503, "application/problem+json"), (r.text, r.headers)
+            assert r.json()["code"] == "outcome_unknown"
+            print("ANSWER", r.text, r.headers)
+            print(api.log.read_text()[-1500:])
