@@ -6,6 +6,7 @@ it, a path with a trailing slash is the path without: no redirect, which would l
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -96,6 +97,15 @@ class Edge:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            # The process ends before the request does; uvicorn would answer in plain text.
+            if status:
+                raise
+            reads = scope["method"] in ("GET", "HEAD")
+            kind = problems.DATABASE_UNAVAILABLE if reads else problems.OUTCOME_UNKNOWN
+            problem = problems.Problem(kind)
+            count_problem(problem)
+            await problems.answer(problem, request_id)(scope, receive, send_with_id)
         except ClientDisconnect:
             status = status or 499
         except Exception as error:
