@@ -74,7 +74,7 @@ def test_a_line_a_check_for_people(cli: Cli, own_url: str, secret: str) -> None:
 
 
 SPOILT = {
-    "DROP INDEX public.ix_tasks_id": {"drift"},
+    "DROP INDEX public.ix_tasks_id_user_id": {"drift"},
     "ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY": {"drift", "second lock"},
     "DROP POLICY taskcore_owner ON public.tasks": {"drift", "first lock", "second lock"},
     "CREATE POLICY open ON public.tasks USING (true)": {"drift", "second lock"},

@@ -65,10 +65,10 @@ def test_status_knows_a_newer_revision_as_such(cli: Cli, own_url: str) -> None:
 def test_check_tells_behind_and_drifted_from_well(cli: Cli, own_url: str) -> None:
     assert cli("migrate", "--check", DATABASE_URL=own_url)[:2] == (0, "OK\n")
     with psycopg.connect(own_url) as connection:
-        connection.execute("DROP INDEX public.ix_tasks_id")
+        connection.execute("DROP INDEX public.ix_tasks_id_user_id")
     done = cli("migrate", "--check", DATABASE_URL=own_url)
     assert done.code == 1
-    assert done.out == "index ix_tasks_id on tasks is missing\n"
+    assert done.out == "index ix_tasks_id_user_id on tasks is missing\n"
     schema.downgrade(own_url, "base")
     behind = cli("migrate", "--check", "--json", DATABASE_URL=own_url)
     assert behind.code == 1

@@ -30,8 +30,9 @@ VALUES: dict[str, object] = {
     "completed_given": False,
     "new_completed": False,
 }
-# As if there were the key only.
-_NO_INDEX = Statement(text("DROP INDEX public.ix_tasks_id"))
+# As if there were one of the two indexes only.
+_NO_INDEX = Statement(text("DROP INDEX public.ix_tasks_id_user_id"))
+_NO_KEY = Statement(text("ALTER TABLE public.tasks DROP CONSTRAINT pk_tasks"))
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +97,12 @@ def test_a_list_is_found_by_its_owner(generic: bool, full: Admin) -> None:
 
 
 @how
+@pytest.mark.parametrize("gone", [(), (_NO_INDEX,), (_NO_KEY,)], ids=["", "no index", "no key"])
 @pytest.mark.parametrize("name", [name for name in FILTERED if name != "_LIST"])
-def test_one_task_is_found_by_the_key(name: str, generic: bool, full: Admin) -> None:
-    """Or by its id, which is as good: the planner takes whichever index is the smaller."""
-    (sought,) = sought_by(plan(full, STATEMENTS[name], BIND, generic=generic))
-    assert "(id = " in sought
-    (sought,) = sought_by(plan(full, STATEMENTS[name], _NO_INDEX, BIND, generic=generic))
+def test_one_task_is_found_by_its_owner_and_its_id(
+    name: str, gone: tuple[Statement, ...], generic: bool, full: Admin
+) -> None:
+    (sought,) = sought_by(plan(full, STATEMENTS[name], *gone, BIND, generic=generic))
     assert "(id = " in sought and "(user_id = " in sought
 
 

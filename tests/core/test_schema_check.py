@@ -28,10 +28,10 @@ def test_it_leaves_nothing_behind(own_url: str, dump: Dump) -> None:
 def test_it_says_how_far_the_schema_is_behind(empty_url: str) -> None:
     schema.upgrade(empty_url, "0001")
     found = schema.check(empty_url)
-    assert found[0] == "the schema is at 0001, not at 0002"
+    assert found[0] == "the schema is at 0001, not at 0003"
     assert "policy taskcore_owner is missing" in found
     schema.downgrade(empty_url, "base")
-    assert schema.check(empty_url)[0] == "the schema is at nothing, not at 0002"
+    assert schema.check(empty_url)[0] == "the schema is at nothing, not at 0003"
     schema.upgrade(empty_url)
     assert schema.check(empty_url) == []
 
@@ -39,7 +39,7 @@ def test_it_says_how_far_the_schema_is_behind(empty_url: str) -> None:
 @pytest.mark.usefixtures("url")
 def test_an_empty_database_has_no_tasks(empty_url: str) -> None:
     assert schema.check(empty_url) == [
-        "the schema is at nothing, not at 0002",
+        "the schema is at nothing, not at 0003",
         "table tasks is missing",
     ]
 

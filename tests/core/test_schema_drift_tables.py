@@ -76,24 +76,24 @@ TASKS = {
 
 # Any other statement.
 OTHERS = {
-    "no index": ("DROP INDEX ix_tasks_id", "index ix_tasks_id on tasks is missing"),
+    "no index": ("DROP INDEX ix_tasks_id_user_id", "index ix_tasks_id_user_id on tasks is missing"),
     "extra index": ("CREATE INDEX x ON tasks (title)", "index x on tasks is not expected"),
     "other index": (
-        "DROP INDEX ix_tasks_id; CREATE INDEX ix_tasks_id ON tasks (title)",
-        "index ix_tasks_id on tasks is 'CREATE INDEX",
+        "DROP INDEX ix_tasks_id_user_id; CREATE INDEX ix_tasks_id_user_id ON tasks (title)",
+        "index ix_tasks_id_user_id on tasks is 'CREATE INDEX",
     ),
     "unique index": (
-        "DROP INDEX ix_tasks_id; CREATE UNIQUE INDEX ix_tasks_id ON tasks (id)",
-        "index ix_tasks_id on tasks is 'CREATE UNIQUE INDEX",
+        "DROP INDEX ix_tasks_id_user_id; CREATE UNIQUE INDEX ix_tasks_id_user_id ON tasks (id)",
+        "index ix_tasks_id_user_id on tasks is 'CREATE UNIQUE INDEX",
     ),
     "partial index": (
-        "DROP INDEX ix_tasks_id; CREATE INDEX ix_tasks_id ON tasks (id) WHERE completed",
-        "index ix_tasks_id on tasks is 'CREATE INDEX",
+        "DROP INDEX ix_tasks_id_user_id; CREATE INDEX ix_tasks_id_user_id ON tasks (id) WHERE completed",
+        "index ix_tasks_id_user_id on tasks is 'CREATE INDEX",
     ),
     "invalid index": (
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_tasks_id'::regclass",
-        "index ix_tasks_id on tasks is 'CREATE INDEX ix_tasks_id ON public.tasks "
-        "USING btree (id) invalid', not 'CREATE INDEX",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_tasks_id_user_id'::regclass",
+        "index ix_tasks_id_user_id on tasks is 'CREATE INDEX ix_tasks_id_user_id ON public.tasks "
+        "USING btree (id, user_id) invalid', not 'CREATE INDEX",
     ),
     "trigger": (TRIGGER, "trigger late on tasks is not expected: CREATE TRIGGER late"),
     "rule": (

@@ -18,7 +18,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s",
         "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "ck": "ck_%(table_name)s_%(constraint_name)s",
     },
 )
@@ -48,7 +48,7 @@ class Task(TableModel, table=True):
     """A task of one user; the key starts with the owner."""
 
     __tablename__ = "tasks"
-    __table_args__: ClassVar[Any] = (Index(None, "id"),)
+    __table_args__: ClassVar[Any] = (Index(None, "id", "user_id"),)
 
     user_id: str = Field(
         sa_column=Column(

@@ -284,6 +284,7 @@ _REASONS = {
     "42P07": "a table or an index that the migration makes is there already, made by others",
     "53100": "the database's disk is full",
     "58030": "the database's disk is full or broken",
+    "40P01": "it and other work on the tasks waited for each other: run it again",
     "57014": "a statement took longer than it may",
     "25006": "the database is read-only, a standby perhaps",
     "2BP01": "something that others made depends on what the migration takes away",
@@ -331,7 +332,7 @@ def _raise(connection: sa.Connection, error: DBAPIError, refusal: type[SchemaErr
         raise TenantRoleNotCreated(_role_for_the_dba(connection)) from error
     if sqlstate == "55P03":
         raise SchemaLocked(_blockers(connection)) from error
-    if sqlstate == "42704":
+    if sqlstate == "42704" and TENANT_ROLE in str(cause):
         raise _RoleVanished(f"the role {TENANT_ROLE} is gone; nothing was changed") from error
     reason = _REASONS.get(sqlstate, f"the database refused a statement ({sqlstate})")
     raise MigrationFailed(f"{reason}; nothing was changed") from error

@@ -1,0 +1,20 @@
+"""The index on ids holds the owner too: whichever index is taken, the owner is sought in it."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_index("ix_tasks_id_user_id", "tasks", ["id", "user_id"], schema="public")
+    op.drop_index("ix_tasks_id", "tasks", schema="public", if_exists=True)
+
+
+def downgrade() -> None:
+    op.create_index("ix_tasks_id", "tasks", ["id"], schema="public")
+    op.drop_index("ix_tasks_id_user_id", "tasks", schema="public", if_exists=True)
