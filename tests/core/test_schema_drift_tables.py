@@ -17,6 +17,7 @@ NOT_VALID = (
 )
 PK = "pk_tasks"
 FK = "fk_tasks_user_id"
+IX = "ix_tasks_id_user_id"
 
 # What was done to tasks, and how the sentence about it starts.
 TASKS = {
@@ -76,23 +77,23 @@ TASKS = {
 
 # Any other statement.
 OTHERS = {
-    "no index": ("DROP INDEX ix_tasks_id_user_id", "index ix_tasks_id_user_id on tasks is missing"),
+    "no index": (f"DROP INDEX {IX}", f"index {IX} on tasks is missing"),
     "extra index": ("CREATE INDEX x ON tasks (title)", "index x on tasks is not expected"),
     "other index": (
-        "DROP INDEX ix_tasks_id_user_id; CREATE INDEX ix_tasks_id_user_id ON tasks (title)",
-        "index ix_tasks_id_user_id on tasks is 'CREATE INDEX",
+        f"DROP INDEX {IX}; CREATE INDEX {IX} ON tasks (title)",
+        f"index {IX} on tasks is 'CREATE INDEX",
     ),
     "unique index": (
-        "DROP INDEX ix_tasks_id_user_id; CREATE UNIQUE INDEX ix_tasks_id_user_id ON tasks (id)",
-        "index ix_tasks_id_user_id on tasks is 'CREATE UNIQUE INDEX",
+        f"DROP INDEX {IX}; CREATE UNIQUE INDEX {IX} ON tasks (id)",
+        f"index {IX} on tasks is 'CREATE UNIQUE INDEX",
     ),
     "partial index": (
-        "DROP INDEX ix_tasks_id_user_id; CREATE INDEX ix_tasks_id_user_id ON tasks (id) WHERE completed",
-        "index ix_tasks_id_user_id on tasks is 'CREATE INDEX",
+        f"DROP INDEX {IX}; CREATE INDEX {IX} ON tasks (id) WHERE completed",
+        f"index {IX} on tasks is 'CREATE INDEX",
     ),
     "invalid index": (
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_tasks_id_user_id'::regclass",
-        "index ix_tasks_id_user_id on tasks is 'CREATE INDEX ix_tasks_id_user_id ON public.tasks "
+        f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{IX}'::regclass",
+        f"index {IX} on tasks is 'CREATE INDEX {IX} ON public.tasks "
         "USING btree (id, user_id) invalid', not 'CREATE INDEX",
     ),
     "trigger": (TRIGGER, "trigger late on tasks is not expected: CREATE TRIGGER late"),
