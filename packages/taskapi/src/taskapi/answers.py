@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import orjson
@@ -11,8 +12,6 @@ from taskcore.schemas import CreatedRow, TaskRow
 
 from . import etags
 from .problems import CACHING
-
-_FIELDS = ("id", "user_id", "title", "description", "completed", "created_at", "updated_at")
 
 
 class Body(NamedTuple):
@@ -28,16 +27,28 @@ class Created(NamedTuple):
     replayed: bool
 
 
-def _dict(row: tuple[Any, ...]) -> dict[str, Any]:
-    return dict(zip(_FIELDS, row, strict=False))
+def _dicts(rows: Iterable[TaskRow]) -> list[dict[str, Any]]:
+    # Written out: a zip with the names takes three times as long, and a list has many rows.
+    return [
+        {
+            "id": id,
+            "user_id": user_id,
+            "title": title,
+            "description": description,
+            "completed": completed,
+            "created_at": created_at,
+            "updated_at": updated_at,
+        }
+        for id, user_id, title, description, completed, created_at, updated_at in rows
+    ]
 
 
 def task(row: TaskRow) -> Body:
-    return Body(orjson.dumps(_dict(row), option=orjson.OPT_UTC_Z), etags.of_version(row[6]))
+    return Body(orjson.dumps(_dicts([row])[0], option=orjson.OPT_UTC_Z), etags.of_version(row[6]))
 
 
 def tasks(rows: list[TaskRow]) -> Body:
-    content = orjson.dumps([_dict(row) for row in rows], option=orjson.OPT_UTC_Z)
+    content = orjson.dumps(_dicts(rows), option=orjson.OPT_UTC_Z)
     return Body(content, etags.of_bytes(content))
 
 

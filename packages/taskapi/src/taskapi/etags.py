@@ -23,7 +23,7 @@ def of_version(version: datetime) -> str:
 
 
 def of_bytes(body: bytes) -> str:
-    return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def matching_versions(if_match: str) -> Versions | None:
