@@ -20,15 +20,19 @@ CLIENTS = 8
 RATE = 200
 SWAPS = 5 if FULL else 1
 
-Stop = Callable[["subprocess.Popen[bytes]"], int]
+# Ends a process; the set holds who waits for an answer.
+Stop = Callable[["subprocess.Popen[bytes]", set[int]], int]
 
 
-def quietly(process: subprocess.Popen[bytes]) -> int:
+def quietly(process: subprocess.Popen[bytes], _: set[int]) -> int:
     process.send_signal(signal.SIGTERM)
     return process.wait(60)
 
 
-def harshly(process: subprocess.Popen[bytes]) -> int:
+def harshly(process: subprocess.Popen[bytes], waiting: set[int]) -> int:
+    # All connections are still the old instance's: stopped, it keeps everybody waiting.
+    process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: len(waiting) == CLIENTS, "a request of everybody's in flight")
     process.kill()
     return process.wait(60)
 
@@ -36,12 +40,15 @@ def harshly(process: subprocess.Popen[bytes]) -> int:
 def swapped(fleet: Fleet, user: str, stop: Stop) -> tuple[list[Answer], list[int]]:
     """What clients were told while instances were replaced, and how the old ones ended."""
     answers: list[Answer] = []
+    waiting: set[int] = set()
     over = threading.Event()
 
-    def work(_: int) -> None:
+    def work(number: int) -> None:
         with fleet.client(user) as client:
             while not over.wait(CLIENTS / RATE):
+                waiting.add(number)
                 answers.append(ask(lambda: client.get("/api/tasks")))
+                waiting.discard(number)
 
     def wait_for_more() -> None:
         wanted = len(answers) + RATE // 2
@@ -56,7 +63,7 @@ def swapped(fleet: Fleet, user: str, stop: Stop) -> tuple[list[Answer], list[int
                 wait_for_more()
                 new = fleet.start()
                 wait_for_more()
-                codes.append(stop(old))
+                codes.append(stop(old, waiting))
                 old = new
             wait_for_more()
         finally:
