@@ -22,6 +22,8 @@ from .settings import Settings
 
 # For what is in flight when the listener has closed; each request has its own, shorter deadline.
 _LAST_REQUESTS_SECONDS = 30
+# Between the last connection and the end of those that are silent: its request is on the way.
+_LAST_WORDS_SECONDS = 0.2
 
 
 class Server(uvicorn.Server):
@@ -45,6 +47,17 @@ class Server(uvicorn.Server):
         if self._leaves_at is not None and monotonic() >= self._leaves_at:
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Stock uvicorn closes in one breath the listener and each connection on which nothing was
+        # said yet, and cuts whoever has just connected.
+        if self._leaves_at is not None:
+            for listener in self.servers:
+                listener.close()
+            for sock in sockets or []:
+                sock.close()
+            await asyncio.sleep(_LAST_WORDS_SECONDS)
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
