@@ -48,6 +48,12 @@ USERS_TABLE_VARIABLE = "TASKCORE_USERS_TABLE"
 
 # Alembic's `op` and `context` belong to the process: in two threads at once they would be mixed up.
 _ALEMBIC = threading.Lock()
+# What asks for the tasks waits behind a migration that asks for them: so much must pass unnoticed,
+# less than a request, or the question whether a server is ready, may take; and more than a second,
+# after which PostgreSQL's own vacuum gives way.
+_LOCK_TIMEOUT = 1.25
+# For the role's own locks, behind which no request waits.
+_ROLE_LOCK_TIMEOUT = 5.0
 _LOCK = int.from_bytes(hashlib.sha256(b"taskcore migrations").digest()[:8], "big", signed=True)
 
 Report = Callable[[str], None]
@@ -84,7 +90,7 @@ def upgrade(
     *,
     users_table: str | None = None,
     turn_timeout: float = 120,
-    lock_timeout: float = 5,
+    lock_timeout: float = _LOCK_TIMEOUT,
     statement_timeout: float = 600,
     report: Report = _silent,
 ) -> None:
@@ -99,7 +105,7 @@ def upgrade(
         settings = _preamble(users_table, lock_timeout, statement_timeout)
         for attempts_left in (2, 1, 0):
             try:
-                _upgrade(connection, to, settings, report)
+                _upgrade(connection, to, settings, lock_timeout, report)
                 break
             except _RoleVanished:
                 if not attempts_left:
@@ -107,11 +113,15 @@ def upgrade(
 
 
 def _upgrade(
-    connection: sa.Connection, to: str, settings: Mapping[str, str], report: Report
+    connection: sa.Connection,
+    to: str,
+    settings: Mapping[str, str],
+    lock_timeout: float,
+    report: Report,
 ) -> None:
     # A transaction of its own: other databases of the cluster may be waiting for the role.
     with _translated(connection, TenantRoleNotCreated), connection.begin():
-        _set(connection, settings)
+        _set(connection, {**settings, "lock_timeout": _for_the_role(lock_timeout)})
         connection.execute(sa.text(CREATE_ROLE))
     with _translated(connection, UsersTableRefused), connection.begin():
         _set(connection, settings)
@@ -128,7 +138,7 @@ def downgrade(
     to: str = "-1",
     *,
     turn_timeout: float = 120,
-    lock_timeout: float = 5,
+    lock_timeout: float = _LOCK_TIMEOUT,
     statement_timeout: float = 600,
     report: Report = _silent,
 ) -> None:
@@ -141,11 +151,13 @@ def downgrade(
                 command.downgrade(_config(connection, report), to)
         if _current(connection) is None:
             with _translated(connection), connection.begin():
-                _set(connection, {"lock_timeout": f"{lock_timeout}s"})
+                _set(connection, {"lock_timeout": _for_the_role(lock_timeout)})
                 connection.execute(sa.text(DROP_ROLE))
 
 
-def adopt_users(url: str, table: str, *, lock_timeout: float = 5, report: Report = _silent) -> None:
+def adopt_users(
+    url: str, table: str, *, lock_timeout: float = _LOCK_TIMEOUT, report: Report = _silent
+) -> None:
     """Point the tasks at another users table, in one transaction; `none` for no table at all."""
     with _turn(url, 120, report) as connection:
         _refuse_unknown(connection)
@@ -173,7 +185,7 @@ def sql(to: str = "head", *, users_table: str | None = None) -> str:
     config.output_buffer = io.StringIO()
     config.attributes["preamble"] = [
         f"SET LOCAL {name} = {_literal(value)}"
-        for name, value in _preamble(users_table, 5, 600).items()
+        for name, value in _preamble(users_table, _LOCK_TIMEOUT, 600).items()
     ]
     with _ALEMBIC:
         command.upgrade(config, to, sql=True)
@@ -232,6 +244,10 @@ def _preamble(
     }
 
 
+def _for_the_role(lock_timeout: float) -> str:
+    return f"{max(lock_timeout, _ROLE_LOCK_TIMEOUT)}s"
+
+
 def _literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
@@ -270,9 +286,13 @@ def _turn(url: str, timeout: float, report: Report) -> Iterator[sa.Connection]:
         yield connection
 
 
+_WAITED = "taskcore.lock_timeout"
+
+
 def _set(connection: sa.Connection, settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
         connection.execute(sa.select(sa.func.set_config(name, value, True)))
+    connection.info[_WAITED] = settings["lock_timeout"]
 
 
 # --- what goes wrong ------------------------------------------------------------------------------
@@ -289,11 +309,13 @@ _REASONS = {
     "25006": "the database is read-only, a standby perhaps",
     "2BP01": "something that others made depends on what the migration takes away",
 }
-# Other databases of the cluster may have locks of the same numbers.
+# Other databases of the cluster may have locks of the same numbers. Who waited behind us, and went
+# on when we gave up, holds locks too, but has begun later; not everybody may see when that was.
 _HOLDERS = """
 SELECT DISTINCT l.pid
   FROM pg_catalog.pg_locks l
   JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = current_database()
+  JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
  WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
    AND (l.relation IN (SELECT to_regclass('public.tasks') UNION ALL
                        SELECT to_regclass('public.users') UNION ALL
@@ -301,6 +323,7 @@ SELECT DISTINCT l.pid
                        SELECT confrelid FROM pg_catalog.pg_constraint
                         WHERE conrelid = to_regclass('public.tasks')
                           AND conname = 'fk_tasks_user_id')
+        AND coalesce(a.xact_start < now() - CAST(:waited AS interval), true)
         OR (l.locktype = 'advisory' AND (l.classid::bigint << 32 | l.objid::bigint) = :lock))
  ORDER BY l.pid
 """
@@ -349,7 +372,8 @@ def _role_for_the_dba(connection: sa.Connection) -> str:
 
 def _blockers(connection: sa.Connection) -> str:
     with connection.begin():
-        pids = connection.scalars(sa.text(_HOLDERS), {"lock": _LOCK}).all()
+        known = {"lock": _LOCK, "waited": connection.info.get(_WAITED, "0")}
+        pids = connection.scalars(sa.text(_HOLDERS), known).all()
     held = f" (locks there are held by process {', '.join(map(str, pids))})" if pids else ""
     return (
         f"a lock on the tasks or the users table was not to be had in time{held}; "

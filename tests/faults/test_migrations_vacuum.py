@@ -1,0 +1,41 @@
+"""A migration while PostgreSQL's own vacuum is at work on the tasks: that gives way, in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from fix_schema import ask, do, wait_until
+from taskcore import embedded, schema
+from taskcore.errors import SchemaLocked
+
+VACUUMS = "SELECT pid FROM pg_stat_progress_vacuum WHERE relid = 'public.tasks'::regclass"
+
+
+@pytest.fixture
+def vacuumed(cluster: embedded.Server) -> str:
+    """A database whose tasks are being vacuumed, so slowly that it takes for ever."""
+    url = cluster.url
+    schema.upgrade(url)
+    do(
+        url,
+        "INSERT INTO users (id) VALUES ('alice')",
+        "INSERT INTO tasks (user_id, id, title) "
+        "SELECT 'alice', gen_random_uuid(), repeat('x', 500) FROM generate_series(1, 5000)",
+        "ALTER TABLE tasks SET (autovacuum_vacuum_threshold = 1, "
+        "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, "
+        "autovacuum_vacuum_cost_limit = 1)",
+        "UPDATE tasks SET completed = true",
+        "ALTER SYSTEM SET autovacuum_naptime = 1",
+        "SELECT pg_reload_conf()",
+    )
+    wait_until(lambda: bool(ask(url, VACUUMS)), "a vacuum")
+    return url
+
+
+def test_a_migration_need_not_wait_for_a_vacuum(vacuumed: str) -> None:
+    (worker,) = ask(vacuumed, VACUUMS)
+    # The control: it is in the way of who gives up too early.
+    with pytest.raises(SchemaLocked, match=f"process {worker}"):
+        schema.downgrade(vacuumed, lock_timeout=0.5)
+    schema.downgrade(vacuumed)
+    assert schema.current(vacuumed) != schema.head()
