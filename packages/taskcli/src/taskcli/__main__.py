@@ -6,12 +6,14 @@ there at once.
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from . import config, dev, doctor, migrate, openapi, seed, serve, stats, status, tasks, token, users
-from .verbs import add
+from .verbs import Verbs, add, with_example
 
 _HELP = """Run and look after a taskcore database and its API.
 
@@ -24,6 +26,7 @@ _FIRST, _SCHEMA, _DATA, _SERVER = "First steps", "The schema", "The data", "The 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
+    cls=Verbs,
     help=_HELP,
     epilog=_EPILOG.replace("\n", " "),
     no_args_is_help=True,
@@ -64,13 +67,17 @@ add(app, token.token, panel=_SERVER, example="taskcli token --user demo --ttl 1h
 add(app, openapi.openapi, panel=_SERVER, example="taskcli openapi > api.json", database=False)
 add(app, config.config, panel=_SERVER, example="taskcli config")
 
-_users = typer.Typer(help="See, add and delete users, whoever they are.", no_args_is_help=True)
+_users = typer.Typer(
+    cls=Verbs, help="See, add and delete users, whoever they are.", no_args_is_help=True
+)
 add(_users, users.list_, name="list", example="taskcli users list --limit 20")
 add(_users, users.show, example="taskcli users show demo")
 add(_users, users.add, example="taskcli users add ada --email ada@example.com")
 add(_users, users.delete, example="taskcli users delete ada --dry-run")
 add(_users, users.adopt, example="""taskcli users adopt 'public."user"'""")
-_tasks = typer.Typer(help="See, export and import anybody's tasks.", no_args_is_help=True)
+_tasks = typer.Typer(
+    cls=Verbs, help="See, export and import anybody's tasks.", no_args_is_help=True
+)
 add(_tasks, tasks.list_, name="list", example="taskcli tasks list --user demo")
 add(_tasks, tasks.export, example="taskcli tasks export --user demo > demo.jsonl")
 add(_tasks, tasks.import_, name="import", example="taskcli tasks import demo.jsonl")
@@ -82,9 +89,20 @@ for name, group, example in (
         group,
         name=name,
         rich_help_panel=_DATA,
-        short_help=f"{group.info.help} [dim]{example}[/dim]",
+        short_help=with_example(str(group.info.help), example),
         context_settings=_CONTEXT,
     )
+
+
+if {"--install-completion", "--show-completion"} & set(sys.argv):
+    # Typer's function for zsh only defines itself when Tab is pressed for the first time; here it
+    # also completes. Where Typer keeps it is Typer's own business: if it has moved, so be it.
+    with suppress(ImportError, AttributeError, KeyError):
+        from typer import _completion_shared
+
+        _completion_shared._completion_scripts["zsh"] += (
+            '\n[[ $zsh_eval_context[-1] == loadautofunc ]] && %(complete_func)s "$@"\n'
+        )
 
 
 if __name__ == "__main__":

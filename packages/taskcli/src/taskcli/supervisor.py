@@ -21,6 +21,8 @@ from time import monotonic
 from types import FrameType
 from typing import Literal, NamedTuple
 
+from . import changes
+
 _log = logging.getLogger("taskcli.supervisor")
 
 # A worker that ends by itself sooner than this could not start: a busy machine takes its time.
@@ -56,6 +58,8 @@ class Supervisor:
         self._watched = watched
         self._happenings: SimpleQueue[Happening] = SimpleQueue()
         self._workers: dict[subprocess.Popen[bytes], float] = {}
+        # Told to end because their code has changed, perhaps before they had begun to serve.
+        self._outdated: set[subprocess.Popen[bytes]] = set()
         self._failures = 0
         self._stopping = self._gave_up = False
 
@@ -69,7 +73,7 @@ class Supervisor:
         self._leash, self._held = os.pipe()
         try:
             if self._watched:
-                Thread(target=self._watch, args=(unwatch,), daemon=True).start()
+                changes.watch(self._watched, self._tell, unwatch)
             self._fill()
             while self._workers or not self._stopping:
                 self._handle(self._happenings.get())
@@ -80,6 +84,10 @@ class Supervisor:
             for number, handler in before.items():
                 signal.signal(number, handler)
         return 1 if self._gave_up else 0
+
+    def _tell(self, names: str) -> None:
+        _log.info("%s changed: reloading", names)
+        self._happenings.put("changed")
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self._happenings.put(Told(number))
@@ -92,7 +100,9 @@ class Supervisor:
         elif not self._stopping:
             if happening == "changed":
                 self._failures = 0
-                for worker in self._workers:
+                # Not twice: that would cut what is in flight.
+                for worker in self._workers.keys() - self._outdated:
+                    self._outdated.add(worker)
                     worker.send_signal(signal.SIGINT)
             self._fill()
 
@@ -123,9 +133,11 @@ class Supervisor:
 
     def _bury(self, worker: subprocess.Popen[bytes]) -> None:
         lived = monotonic() - self._workers.pop(worker)
+        outdated = worker in self._outdated
+        self._outdated.discard(worker)
         if self._stopping:
             return
-        code = worker.returncode
+        code = 0 if outdated else worker.returncode
         could_not_start = code > 0 and lived < _SOON
         self._failures = self._failures + 1 if could_not_start else 0
         if code:
@@ -152,11 +164,3 @@ class Supervisor:
             self._sockets.pop().close()
         for worker in self._workers:
             worker.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
-
-    def _watch(self, unwatch: Event) -> None:
-        from watchfiles import PythonFilter, watch
-
-        for changes in watch(*self._watched, watch_filter=PythonFilter(), stop_event=unwatch):
-            names = ", ".join(sorted({Path(path).name for _, path in changes}))
-            _log.info("%s changed: reloading", names)
-            self._happenings.put("changed")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from . import environment, failures, output
 
@@ -29,6 +31,24 @@ _DATABASE_URL = Annotated[
 ]
 _SHARED = {"database_url": (_DATABASE_URL, None), "quiet": (_QUIET, False)}
 _SHARED["verbose"] = (_VERBOSE, False)
+
+_EXAMPLE = " [dim]"
+
+
+class Verbs(TyperGroup):
+    """A group of verbs, which says less of each where a shell asks how a line goes on."""
+
+    def main(self, *arguments: Any, **more: Any) -> Any:
+        if "_TASKCLI_COMPLETE" in os.environ:
+            # What stands beside a word must stay in one line: fish takes the next for another word.
+            os.environ["COLUMNS"] = "1000"
+        return super().main(*arguments, **more)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        items = super().shell_complete(ctx, incomplete)
+        for item in items:
+            item.help = (item.help or "").partition(_EXAMPLE)[0]
+        return items
 
 
 def add(
@@ -64,8 +84,13 @@ def add(
         name or function.__name__,
         rich_help_panel=panel,
         help=f"{text}\n\n[dim]Example:[/dim] {example}",
-        short_help=f"{summary} [dim]{example}[/dim]",
+        short_help=with_example(summary, example),
     )(command)
+
+
+def with_example(summary: str, example: str) -> str:
+    """What the list of verbs says of one."""
+    return f"{summary}{_EXAMPLE}{example}[/dim]"
 
 
 def confirmed(question: str, yes: bool) -> None:

@@ -1,0 +1,64 @@
+"""The README's first command, as it stands, in a copy of the tree: from nothing to an answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fix_api import free_port
+from taskcore import embedded
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PATIENCE = 300.0
+
+
+def test_the_first_command_leads_to_an_answer(tmp_path: Path) -> None:
+    found = re.search(r"^```sh\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    here = tmp_path / "copy"
+    left = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "packages", here / "packages", ignore=left)
+    # Its only difference: a port that is free here.
+    command = f"{found[1].strip()} --port {free_port()}"
+    # `python3` is the one of the person who reads it, and not that of an environment.
+    python = Path(sys.base_prefix, "bin")
+    kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    environment = {**kept, "PATH": f"{python}{os.pathsep}{os.environ['PATH']}"}
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=here,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            process_group=0,
+        )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not (line := re.search(r"^try +(curl .*)\n", log.read_text(), re.MULTILINE)):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        answer = subprocess.run(
+            shlex.split(line[1]), capture_output=True, text=True, check=True, timeout=60
+        )
+        assert {task["user_id"] for task in json.loads(answer.stdout)} == {"demo"}
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+        assert "both servers have stopped" in log.read_text()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(60)
+        embedded.erase(here / ".taskdata")
