@@ -17,6 +17,8 @@ import httpx
 import jwt
 import pytest
 
+from fix_pooler import SETTINGS, Route
+
 SECRET = "the secret of the tests: as long as a real one"
 ORIGIN = "http://localhost:3000"
 
@@ -67,6 +69,7 @@ def serving(database_url: str, log: Path, settings: Mapping[str, str]) -> Iterat
         "PORT": str(port),
         "TASKAPI_DRAIN_SECONDS": "0",
         "TASKAPI_LOG_FORMAT": "json",
+        **SETTINGS,
         **settings,
     }
     command = [sys.executable, "-m", "taskcli", "serve"]
@@ -95,18 +98,19 @@ def _wait_until_alive(api: Api) -> None:
 
 
 @pytest.fixture(scope="session")
-def api(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def api(served_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """One server for all tests that need nothing special, on the shared database."""
-    with serving(url, tmp_path_factory.mktemp("api") / "log", {}) as running:
+    with serving(served_url, tmp_path_factory.mktemp("api") / "log", {}) as running:
         yield running
 
 
 @pytest.fixture
-def serve(url: str, tmp_path: Path) -> Serve:
+def serve(url: str, as_served: Route, tmp_path: Path) -> Serve:
     """Servers of a test's own: `with serve(TASKAPI_POOL_SIZE="1") as api`."""
 
     def start(database_url: str = url, **settings: str) -> AbstractContextManager[Api]:
-        return serving(database_url, tmp_path / f"log-{len(list(tmp_path.iterdir()))}", settings)
+        log = tmp_path / f"log-{len(list(tmp_path.iterdir()))}"
+        return serving(as_served(database_url), log, settings)
 
     return start
 

@@ -81,10 +81,10 @@ def bearer(token: str) -> Sent:
 
 
 @pytest.fixture(scope="session")
-def siege(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
+def siege(served_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
     """The servers, with one proxy between them and the database; their logs are read at the end."""
     with_secret = {"BETTER_AUTH_SECRET": SECRET}
-    parts = urlsplit(url)
+    parts = urlsplit(served_url)
     with (
         closing(KeyServer([jwk(algorithm) for algorithm in ALGORITHMS])) as keys,
         closing(Wire((parts.hostname or "", parts.port or 0))) as wire,
@@ -98,7 +98,7 @@ def siege(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]
             ("both", {**with_secret, **with_keys}, ("secret", "keys")),
         ):
             log = tmp_path_factory.mktemp("siege") / name
-            api = stack.enter_context(serving(through(wire, url), log, settings))
+            api = stack.enter_context(serving(through(wire, served_url), log, settings))
             http = stack.enter_context(httpx.Client(base_url=api.base, timeout=30))
             gates.append(Gate(api, http, ways))
         siege = Siege(gates, wire, set())

@@ -8,6 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from fix_pooler import TERMS
 from taskcore import AsyncDatabase, Database
 
 
@@ -36,12 +37,12 @@ def bob(make_user: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def db(url: str) -> Iterator[Database]:
-    with Database(url) as database:
+def db(served_url: str) -> Iterator[Database]:
+    with Database(served_url, **TERMS) as database:
         yield database
 
 
 @pytest.fixture
-async def adb(url: str) -> AsyncIterator[AsyncDatabase]:
-    async with AsyncDatabase(url) as database:
+async def adb(served_url: str) -> AsyncIterator[AsyncDatabase]:
+    async with AsyncDatabase(served_url, **TERMS) as database:
         yield database

@@ -119,8 +119,8 @@ def through(wire: Wire, url: str) -> str:
 
 
 @pytest.fixture
-def wire(url: str) -> Iterator[Wire]:
-    parts = urlsplit(url)
+def wire(served_url: str) -> Iterator[Wire]:
+    parts = urlsplit(served_url)
     assert parts.hostname is not None
     assert parts.port is not None
     proxy = Wire((parts.hostname, parts.port))
@@ -129,5 +129,5 @@ def wire(url: str) -> Iterator[Wire]:
 
 
 @pytest.fixture
-def wire_url(wire: Wire, url: str) -> str:
-    return through(wire, url)
+def wire_url(wire: Wire, served_url: str) -> str:
+    return through(wire, served_url)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fix_api import SECRET, token
+from fix_pooler import SETTINGS
 
 
 def bearer(user: str, lifetime: float = 600) -> str:
@@ -29,6 +30,7 @@ def report(url: str, user: str, how: str) -> dict[str, Any]:
         "DATABASE_URL": url,
         "BETTER_AUTH_SECRET": SECRET,
         "TASKAPI_POOL_SIZE": "3",
+        **SETTINGS,
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run(
@@ -45,15 +47,15 @@ def report(url: str, user: str, how: str) -> dict[str, Any]:
     return told
 
 
-def test_unless_configured_nothing_is_measured(url: str, alice: str) -> None:
-    told = report(url, alice, "plain")
+def test_unless_configured_nothing_is_measured(served_url: str, alice: str) -> None:
+    told = report(served_url, alice, "plain")
     assert told["sdk"] is False
     assert told["recording"] is False
     assert [name for name in told["threads"] if "otel" in name.lower()] == []
 
 
-def test_with_an_sdk_the_metrics_appear(url: str, alice: str) -> None:
-    told = report(url, alice, "measured")
+def test_with_an_sdk_the_metrics_appear(served_url: str, alice: str) -> None:
+    told = report(served_url, alice, "measured")
     assert told["sdk"] is True  # the control of the test before
     metrics = told["metrics"]
     problems = {point["code"]: point["value"] for point in metrics["taskapi.problems"]}

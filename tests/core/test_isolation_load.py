@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import text
 
+from fix_pooler import TERMS
 from taskcore import (
     AsyncDatabase,
     Database,
@@ -38,7 +39,7 @@ from taskcore.effects import Row, Statement, rows
 Client: TypeAlias = Generator[Op[Any, Any], Any, None]
 
 CLIENTS = 32
-POOL: dict[str, Any] = {"min_size": 4, "max_size": 4, "timeout": 60.0}
+POOL: dict[str, Any] = {"min_size": 4, "max_size": 4, "timeout": 60.0, **TERMS}
 # With both locks and with one: together 20,000 operations of each driver.
 TURNS = {"ci": 10_000 // CLIENTS + 1, "quick": 1_000 // CLIENTS + 1}
 HITS: list[Callable[[str, UUID], Op[Any, Any]]] = [get_task, toggle_task]
@@ -159,14 +160,14 @@ def _clients(
 def test_nobody_sees_a_foreign_row_with(
     locks: str,
     together: Callable[[str, list[Client]], int],
-    url: str,
+    served_url: str,
     crowd: dict[str, UUID],
     request: pytest.FixtureRequest,
 ) -> None:
     if locks != "both locks":
         request.getfixturevalue("predicate_off")
     clients, seen = _clients(crowd, careful)
-    done = together(url, clients)
+    done = together(served_url, clients)
     assert seen == []
     assert done == CLIENTS * TURNS[settings.get_current_profile_name()]
 
@@ -174,12 +175,12 @@ def test_nobody_sees_a_foreign_row_with(
 @pytest.mark.usefixtures("predicate_off")
 def test_row_level_security_that_is_bound_once_for_each_client_leaks(
     together: Callable[[str, list[Client]], int],
-    url: str,
+    served_url: str,
     crowd: dict[str, UUID],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The control: the same pool, the same clients at once; a foreign row would be seen."""
     monkeypatch.setattr(wire, "BIND", _FOR_NOTHING)
     clients, seen = _clients(crowd, careless)
-    together(url, clients)
+    together(served_url, clients)
     assert seen != []

@@ -225,11 +225,11 @@ def _with(
 
 
 def test_every_user_sees_what_the_model_says(
-    url: str, db: Database, make_user: Callable[[], str]
+    served_url: str, db: Database, make_user: Callable[[], str]
 ) -> None:
     steps, least = STEPS[settings.get_current_profile_name()]
     taken = count()
-    with awaiting(url) as awaited:
+    with awaiting(served_url) as awaited:
 
         class Here(Isolation):
             def __init__(self) -> None:

@@ -47,6 +47,8 @@ _MESSAGE = pq.DiagnosticField.MESSAGE_PRIMARY
 # A prepared statement that the server has lost, or that a migration made invalid: it did not run,
 # and does on a new connection.
 _FORGOTTEN = {"26000", "0A000"}
+# The server takes no writes, or not any more: a new connection may find the one that does.
+_READ_ONLY = "25006"
 
 
 class _Memory:
@@ -169,6 +171,8 @@ def _refusal(
         connection.pgconn.finish()
         error: TaskcoreError = ConnectionLost()
     else:
+        if sqlstate == _READ_ONLY:
+            connection.pgconn.finish()
         error = error_for(sqlstate, binding=statement is BIND)
     # Only the primary message: the detail of some errors quotes the row. Those of class 22 quote
     # the value that they don't like even there.

@@ -1,0 +1,157 @@
+"""Ten thousand requests of many users through PgBouncer: no error, no foreign row."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from fix_api import Api, serving
+from fix_contract import Json, create
+from fix_faults import Figure
+from fix_pooler import POOL_SIZES, Mode, pooling
+
+USERS = 25
+# So many that each pooled connection of the server has to wait for one of PostgreSQL's.
+SERVERS_POOL = "10"
+REQUESTS = 10_000
+MODES: list[Mode] = ["transaction", "session"]
+
+
+@dataclass
+class Person:
+    """A user, and what they were told that they should not have been."""
+
+    api: Api
+    user: str
+    foreign: str
+    sends: str = ""  # whose token, if not their own
+    requests: int = 0
+    errors: list[str] = field(default_factory=list)
+    foreign_rows: list[object] = field(default_factory=list)
+
+    def live(self, start: Barrier, requests: int) -> None:
+        chance = random.Random(self.user)
+        own: list[str] = []
+        with self.api.client(self.sends or self.user) as client:
+
+            def ask(method: str, at: str, status: int, **body: str) -> Any:
+                self.requests += 1
+                answer = client.request(method, f"/api/tasks{at}", json=body or None)
+                if answer.status_code != status:
+                    self.errors.append(f"{method} {answer.status_code}: {answer.text}")
+                    return None
+                return answer.json() if answer.content else None
+
+            start.wait()
+            for turn in range(requests):
+                task = f"/{chance.choice(own)}" if own else ""
+                if turn % 5 == 0 or not own:
+                    made = ask("POST", "", 201, title=self.user)
+                    own += [row["id"] for row in self._mine(made)]
+                elif turn % 5 == 1:
+                    found = {row["id"] for row in self._mine(ask("GET", "", 200))}
+                    self.foreign_rows += found ^ set(own)
+                elif turn % 5 == 2:
+                    how, more = chance.choice([("GET", ""), ("PATCH", "/complete")])
+                    self._mine(ask(how, f"{task}{more}", 200))
+                elif turn % 5 == 3:
+                    how, more = chance.choice([("GET", ""), ("PATCH", "/complete"), ("DELETE", "")])
+                    ask(how, f"/{self.foreign}{more}", 403)
+                else:
+                    ask("DELETE", f"/{own.pop()}", 204)
+
+    def _mine(self, found: Any) -> list[Json]:
+        """What was found, after a look at whose it is."""
+        if found is None:
+            return []
+        rows: list[Json] = found if isinstance(found, list) else [found]
+        said = (self.user, self.user)
+        self.foreign_rows += [row for row in rows if (row["user_id"], row["title"]) != said]
+        return rows
+
+
+def load(people: list[Person], requests: int) -> None:
+    start = Barrier(len(people), timeout=60)
+    with ThreadPoolExecutor(len(people)) as threads:
+        for done in [threads.submit(p.live, start, requests // len(people)) for p in people]:
+            done.result()
+
+
+@pytest.fixture
+def victim(api: Api, make_user: Callable[[], str]) -> str:
+    """A task of somebody who is not among the people."""
+    with api.client(make_user()) as client:
+        return str(create(client)["id"])
+
+
+@pytest.fixture
+def users(make_user: Callable[[], str]) -> list[str]:
+    return [make_user() for _ in range(USERS)]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def console(pooled_url: str, command: str) -> list[Json]:
+    """What PgBouncer says of itself, without the lines about its own console."""
+    at = urlunsplit(urlsplit(pooled_url)._replace(path="/pgbouncer"))
+    with psycopg.connect(at, autocommit=True, row_factory=dict_row) as connection:
+        found = connection.execute(command.encode()).fetchall()
+    return [row for row in found if row["database"] == urlsplit(pooled_url).path[1:]]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ten_thousand_requests_meet_no_error_and_no_foreign_row(
+    mode: Mode, url: str, users: list[str], victim: str, log: Path, figure: Figure
+) -> None:
+    settings = {
+        "TASKAPI_POOL_SIZE": SERVERS_POOL,
+        "TASKAPI_TRANSACTION_POOLER": str(mode == "transaction").lower(),
+    }
+    with pooling(url, mode) as route, serving(route(url), log, settings) as api:
+        people = [Person(api, user, victim) for user in users]
+        load(people, REQUESTS)
+        (stats,) = console(route(url), "SHOW STATS")
+        connections = len(console(route(url), "SHOW SERVERS"))
+        clients = len(console(route(url), "SHOW CLIENTS"))
+        assert api.stop() == 0
+    assert sum(person.requests for person in people) == REQUESTS
+    assert [error for person in people for error in person.errors] == []
+    assert [row for person in people for row in person.foreign_rows] == []
+    # They went this way, and over fewer connections than there are clients.
+    assert stats["total_xact_count"] >= REQUESTS
+    assert 1 <= connections <= POOL_SIZES[mode]
+    if mode == "transaction":
+        assert connections < clients
+    figure(f"{mode} pooler: {REQUESTS} requests by {USERS}, {clients} to {connections} connections")
+
+
+def test_statements_left_prepared_behind_the_transaction_pooler_are_seen_as_errors(
+    url: str, users: list[str], victim: str, log: Path
+) -> None:
+    """The control: the same load, and the server believes that it has connections of its own."""
+    settings = {"TASKAPI_POOL_SIZE": SERVERS_POOL, "TASKAPI_TRANSACTION_POOLER": "false"}
+    with pooling(url, "transaction") as route, serving(route(url), log, settings) as api:
+        people = [Person(api, user, victim) for user in users]
+        load(people, 10 * USERS)
+    errors = [error for person in people for error in person.errors]
+    assert [error for error in errors if "internal_error" in error]
+
+
+def test_a_foreign_row_would_be_seen(api: Api, alice: str, bob: str, victim: str) -> None:
+    """The control: whoever takes bob's token for alice's is told of bob's tasks."""
+    astray = Person(api, alice, victim, sends=bob)
+    load([astray], 3)
+    assert len(astray.foreign_rows) == 2 + 1  # created, listed, and read

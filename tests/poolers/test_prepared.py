@@ -1,0 +1,58 @@
+"""Prepared statements and a pooler: where they fail, where they may stay, and how that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from fix_pooler import Mode, pooling
+from fix_ways import Driver
+from taskcore import DatabaseFault, list_tasks
+
+
+@pytest.fixture
+def ask_by_two(url: str, alice: str, driver: Driver) -> Callable[[Mode, int, bool], None]:
+    """Two clients with a connection each, who ask the same through so many of PostgreSQL's."""
+
+    def ask(mode: Mode, connections: int, prepare: bool) -> None:
+        with pooling(url, mode, connections) as route, ExitStack() as stack:
+            terms = {"min_size": 1, "max_size": 1, "prepare": prepare}
+            ways = [stack.enter_context(driver(route(url), **terms)) for _ in range(2)]
+            for run in ways * 2:
+                assert run(list_tasks(alice)) == []
+
+    return ask
+
+
+def test_left_on_behind_the_transaction_pooler_they_fail(
+    ask_by_two: Callable[[Mode, int, bool], None],
+) -> None:
+    with pytest.raises(DatabaseFault) as failed:
+        ask_by_two("transaction", 1, True)
+    assert "already exists" in str(failed.value.__cause__)
+
+
+def test_switched_off_nothing_fails_there(
+    ask_by_two: Callable[[Mode, int, bool], None],
+) -> None:
+    ask_by_two("transaction", 1, False)
+
+
+def test_behind_the_session_pooler_they_may_stay_on(
+    ask_by_two: Callable[[Mode, int, bool], None],
+) -> None:
+    ask_by_two("session", 2, True)
+
+
+def test_a_host_that_is_named_as_a_pooler_switches_them_off(
+    url: str, alice: str, driver: Driver
+) -> None:
+    with pooling(url, "transaction", 1) as route, ExitStack() as stack:
+        login, _, rest = route(url).rpartition("@127.0.0.1")
+        # The address stands beside the name, which nobody looks up.
+        named = f"{login}@ep-of-a-test-pooler{rest}?hostaddr=127.0.0.1"
+        ways = [stack.enter_context(driver(named, min_size=1, max_size=1)) for _ in range(2)]
+        for run in ways * 2:
+            assert run(list_tasks(alice)) == []
