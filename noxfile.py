@@ -1,11 +1,17 @@
 """What is checked, and when: `nox` before every commit, `nox -s matrix` before a release."""
 
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import nox
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this file is read by whichever Python has nox
+    found = ".".join(map(str, sys.version_info[:3]))
+    sys.exit(f"Python 3.11 or newer is needed, and this is {found}: make .venv with a newer one.")
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -137,6 +143,37 @@ def node_packages(session: nox.Session, *folders: str) -> None:
 
 
 @nox.session(default=False)
+def first_minutes(session: nox.Session) -> None:
+    """The README's first command, in an environment that it makes itself."""
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("test"), *with_embedded(here))
+    session.run("pytest", "tests/first_minutes", *session.posargs)
+
+
+@nox.session(default=False)
+def shells(session: nox.Session) -> None:
+    """Tab, pressed in each shell for which completion can be installed. Needs zsh and fish."""
+    missing = [program for program in ("bash", "zsh", "fish") if shutil.which(program) is None]
+    if missing:
+        names = " ".join(missing)
+        session.error(f"missing: {names} (apt-get install --no-install-recommends {names})")
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("test"), *with_embedded(here))
+    session.run("pytest", "tests/shells", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """How fast it is beside its peers: a quarter of an hour. Needs Node and Debian's wrk."""
+    if shutil.which("wrk") is None:
+        session.error("wrk is missing: apt-get install --no-install-recommends wrk")
+    node_packages(session, "bench/peers/fastify")
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("test"), *with_embedded(here))
+    session.run("python", "-m", "bench", *session.posargs, env={"PYTHONPATH": str(ROOT / "tests")})
+
+
+@nox.session(default=False)
 def matrix(session: nox.Session) -> None:
     """Each Python (3.11 to 3.13) with each PostgreSQL, and the lowest versions allowed."""
     install(session, *group("matrix"))
@@ -176,3 +213,35 @@ def faults(session: nox.Session) -> None:
         *("pytest", "-p", "no:xdist", "tests/faults", *session.posargs),
         env={"TASKCORE_TEST_PROFILE": "full"},
     )
+
+
+# What runs through PgBouncer as well as without it.
+POOLED = ("tests/api", "tests/core/test_isolation_load.py", "tests/core/test_isolation_machine.py")
+# What of it can't, or need not.
+UNPOOLED = {
+    "transaction": (
+        # These two count the server's own connections in PostgreSQL; the pooler keeps them.
+        "tests/api/test_shutdown.py::test_what_is_in_flight_is_finished",
+        "tests/api/test_shutdown.py::test_a_connection_that_idles_keeps_nobody_waiting",
+        # It compares costs, with nothing between.
+        "tests/api/test_cost_guard.py",
+    ),
+    "session": ("tests/api/test_cost_guard.py",),
+}
+
+
+@nox.session(default=False)
+def poolers(session: nox.Session) -> None:
+    """PgBouncer in front, in both modes: ten minutes. Needs Debian's pgbouncer."""
+    if shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+        session.error("pgbouncer is missing: apt-get install --no-install-recommends pgbouncer")
+    here = [f"./{path}" for path in DISTRIBUTIONS]
+    install(session, *group("test"), *with_embedded(here))
+    session.run("pytest", "-p", "no:xdist", "tests/poolers")
+    for mode, left_out in UNPOOLED.items():
+        session.run(
+            *("pytest", "--numprocesses", "auto", *POOLED),
+            *(f"--deselect={test}" for test in left_out),
+            *session.posargs,
+            env={"TASKCORE_TEST_POOLER": mode},
+        )

@@ -1,0 +1,115 @@
+"""The library's CPU per run, beside psycopg with the same two statements and the Session idiom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from statistics import median
+from time import process_time
+from typing import Any, LiteralString, TypeAlias
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+from sqlmodel import Session, col, create_engine, select
+
+from bench import statements
+from bench.peers.idiom.models import Task, User
+from bench.world import World
+from taskcore import AsyncDatabase, Database, get_task, list_tasks
+
+_OWNER = "user-1"
+_ROUNDS = 7
+_TIMES = {"get": 500, "list": 150}
+
+Run: TypeAlias = Callable[[], object]
+AsyncRun: TypeAlias = Callable[[], Awaitable[object]]
+
+
+def measure(world: World, console: Console) -> dict[str, Any]:
+    """µs of CPU of this process; the median of rounds in turn."""
+    world.seed(users=100)
+    found = asyncio.run(_measured(world))
+    table = Table(title="CPU µs per run, and how many times psycopg's")
+    for name in ("", "get", "list of 100"):
+        table.add_column(name, justify="right" if name else "left")
+    for who in dict.fromkeys(who for who, _ in found):
+        raw = "psycopg, await" if "await" in who else "psycopg"
+        cells = (
+            f"{found[who, what]:.0f} ({found[who, what] / found[raw, what]:.2f})" for what in _TIMES
+        )
+        table.add_row(who, *cells)
+    console.print(table)
+    return {f"{who}: {what}": round(cost, 1) for (who, what), cost in found.items()}
+
+
+async def _measured(world: World) -> dict[tuple[str, str], float]:
+    url = world.tenant_url
+    engine = create_engine(world.owner_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    raw = psycopg.connect(url, autocommit=True)
+    raw_async = await psycopg.AsyncConnection.connect(url, autocommit=True)
+    costs: dict[tuple[str, str], list[float]] = {}
+    with raw, Database(url) as database, engine.connect():
+        async with raw_async, AsyncDatabase(url) as async_database:
+            task = database.run(list_tasks(_OWNER))[0].id
+            given = {"owner": _OWNER, "id": task}
+            blocking: dict[tuple[str, str], Run] = {
+                ("psycopg", "get"): lambda: _psycopg(raw, statements.GET, given),
+                ("psycopg", "list"): lambda: _psycopg(raw, statements.LIST, given),
+                ("Database", "get"): lambda: database.run(get_task(_OWNER, task)),
+                ("Database", "list"): lambda: database.run(list_tasks(_OWNER)),
+                ("SQLModel Session", "get"): lambda: _session_get(engine, task),
+                ("SQLModel Session", "list"): lambda: _session_list(engine),
+            }
+            awaiting: dict[tuple[str, str], AsyncRun] = {
+                ("psycopg, await", "get"): lambda: _async(raw_async, statements.GET, given),
+                ("psycopg, await", "list"): lambda: _async(raw_async, statements.LIST, given),
+                ("AsyncDatabase, await", "get"): lambda: async_database.run(get_task(_OWNER, task)),
+                ("AsyncDatabase, await", "list"): lambda: async_database.run(list_tasks(_OWNER)),
+            }
+            for turn in range(_ROUNDS + 1):  # the first warms up
+                for name, run in blocking.items():
+                    began = process_time()
+                    for _ in range(_TIMES[name[1]]):
+                        run()
+                    if turn:
+                        costs.setdefault(name, []).append(_each(began, name))
+                for name, start in awaiting.items():
+                    began = process_time()
+                    for _ in range(_TIMES[name[1]]):
+                        await start()
+                    if turn:
+                        costs.setdefault(name, []).append(_each(began, name))
+    engine.dispose()
+    return {name: median(each) for name, each in costs.items()}
+
+
+def _each(began: float, name: tuple[str, str]) -> float:
+    return (process_time() - began) / _TIMES[name[1]] * 1e6
+
+
+def _psycopg(connection: Any, statement: LiteralString, given: dict[str, Any]) -> object:
+    with connection.pipeline():
+        connection.execute(statements.BIND, (_OWNER,))
+        cursor = connection.execute(statement, given, binary=True)
+    return cursor.fetchall()
+
+
+async def _async(connection: Any, statement: LiteralString, given: dict[str, Any]) -> object:
+    async with connection.pipeline():
+        await connection.execute(statements.BIND, (_OWNER,))
+        cursor = await connection.execute(statement, given, binary=True)
+    return await cursor.fetchall()
+
+
+def _session_get(engine: Any, task: Any) -> object:
+    with Session(engine) as session:
+        session.get(User, _OWNER)
+        return session.get(Task, task)
+
+
+def _session_list(engine: Any) -> object:
+    with Session(engine) as session:
+        session.get(User, _OWNER)
+        newest = (col(Task.created_at).desc(), col(Task.id).desc())
+        return session.exec(select(Task).where(Task.user_id == _OWNER).order_by(*newest)).all()

@@ -1,0 +1,65 @@
+"""One client on one connection, which asks and waits: for times, not for load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from time import perf_counter
+from typing import Any
+
+from bench.servers import Running
+from bench.world import a_token
+
+_NEW = json.dumps({"title": "Buy oat milk after work", "description": "Ask for the receipt."})
+_CHANGE = json.dumps({"title": "Pay the rent on Monday"})
+
+
+class Client:
+    """A user of a server."""
+
+    def __init__(self, server: Running, number: int) -> None:
+        self._connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+        self._headers = {"Authorization": f"Bearer {a_token(number)}"}
+
+    def ask(self, method: str, path: str, body: str | None = None) -> bytes:
+        headers = self._headers
+        if body is not None:
+            headers = {**headers, "Content-Type": "application/json"}
+        self._connection.request(method, path, body, headers)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {content!r}")
+        return content
+
+    def times(self, number: int) -> dict[str, list[float]]:
+        """The seconds of each operation, so many times."""
+        found: dict[str, list[float]] = {}
+
+        def timed(name: str, ask: Callable[[], bytes]) -> Any:
+            began = perf_counter()
+            content = ask()
+            found.setdefault(name, []).append(perf_counter() - began)
+            return json.loads(content) if content else None
+
+        for _ in range(number):
+            made = timed("create", lambda: self.ask("POST", "/api/tasks", _NEW))
+            path = f"/api/tasks/{made['id']}"
+            timed("get", lambda path=path: self.ask("GET", path))  # type: ignore[misc]
+            timed("list", lambda: self.ask("GET", "/api/tasks"))
+            timed("update", lambda path=path: self.ask("PUT", path, _CHANGE))  # type: ignore[misc]
+            toggle = f"{path}/complete"
+            timed("toggle", lambda path=toggle: self.ask("PATCH", path))  # type: ignore[misc]
+            timed("delete", lambda path=path: self.ask("DELETE", path))  # type: ignore[misc]
+        return found
+
+
+@contextmanager
+def client(server: Running, number: int) -> Iterator[Client]:
+    one = Client(server, number)
+    try:
+        yield one
+    finally:
+        one._connection.close()

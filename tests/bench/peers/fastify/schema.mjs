@@ -1,0 +1,42 @@
+// The tables as Drizzle knows them, and the JSON schemas of what comes in and goes out.
+
+import { randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
+import { boolean, pgTable, text, timestamp, uuid, varchar } from "drizzle-orm/pg-core";
+
+const moment = () => timestamp({ withTimezone: true }).notNull().default(sql`now()`);
+
+export const tasks = pgTable("tasks", {
+  id: uuid().notNull().$defaultFn(() => randomUUID()),
+  user_id: text().notNull(),
+  title: varchar({ length: 500 }).notNull(),
+  description: text(),
+  completed: boolean().notNull().default(false),
+  created_at: moment(),
+  updated_at: moment().$onUpdate(() => new Date()),
+});
+
+const fields = {
+  title: { type: "string", minLength: 1, maxLength: 500 },
+  description: { type: "string", nullable: true, maxLength: 10000 },
+  completed: { type: "boolean" },
+};
+
+export const newTask = { type: "object", required: ["title"], properties: fields };
+export const change = { type: "object", minProperties: 1, properties: fields };
+export const id = {
+  type: "object",
+  required: ["id"],
+  properties: { id: { type: "string", format: "uuid" } },
+};
+
+export const task = {
+  type: "object",
+  properties: {
+    id: { type: "string" },
+    user_id: { type: "string" },
+    ...fields,
+    created_at: { type: "string", format: "date-time" },
+    updated_at: { type: "string", format: "date-time" },
+  },
+};

@@ -1,0 +1,144 @@
+"""Who is measured: how each is started, as its own documentation says, with one worker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+from bench.world import World, a_token
+from fix_api import SECRET, free_port
+
+POOL = 10
+_TESTS = Path(__file__).parents[1]
+_PEERS = Path(__file__).parent / "peers"
+_UVICORN = ["-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server program, and what it is told; `{port}` in its command is the port."""
+
+    name: str
+    command: list[str]
+    database_url: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def taskapi(url: str, *, workers: int = 1) -> Peer:
+    """As it runs in production: logs and all."""
+    command = [sys.executable, "-m", "taskcli", "serve", "--workers", str(workers)]
+    settings = {"TASKAPI_POOL_SIZE": str(POOL), "TASKAPI_DRAIN_SECONDS": "0"}
+    return Peer("taskapi", command, url, settings)
+
+
+def twice(url: str) -> Peer:
+    """taskapi at the double cost."""
+    command = [sys.executable, *_UVICORN, "--port", "{port}", "bench.twice:app"]
+    return Peer("twice", command, url, taskapi(url).settings)
+
+
+def idiom(url: str) -> Peer:
+    command = [sys.executable, *_UVICORN, "--port", "{port}", "bench.peers.idiom.app:app"]
+    return Peer("idiom", command, url)
+
+
+def limit(url: str) -> Peer:
+    command = [sys.executable, *_UVICORN, "--port", "{port}", "bench.peers.limit.app:app"]
+    return Peer("limit", command, url)
+
+
+def fastify(url: str, *, rls: bool) -> Peer:
+    name = "fastify+rls" if rls else "fastify"
+    settings = {"NODE_ENV": "production", "RLS": "1" if rls else ""}
+    return Peer(name, ["node", str(_PEERS / "fastify" / "server.mjs")], url, settings)
+
+
+def everybody(world: World) -> list[Peer]:
+    """In the order in which they are measured."""
+    return [
+        idiom(world.owner_url),
+        fastify(world.owner_url, rls=False),
+        fastify(world.tenant_url, rls=True),
+        limit(world.tenant_url),
+        taskapi(world.tenant_url),
+    ]
+
+
+class Running:
+    """A peer that answers."""
+
+    def __init__(self, peer: Peer, process: subprocess.Popen[bytes], port: int) -> None:
+        self.name = peer.name
+        self.process = psutil.Process(process.pid)
+        self.port = port
+        self.base = f"http://127.0.0.1:{port}"
+        self.started_in = 0.0
+        """Seconds from the start of the process to its first answer; looked for every 20 ms."""
+
+    def client(self, number: int) -> httpx.Client:
+        """A client with the token of this user."""
+        headers = {"Authorization": f"Bearer {a_token(number)}"}
+        return httpx.Client(base_url=self.base, headers=headers, timeout=30)
+
+
+@contextmanager
+def running(peer: Peer, place: Path) -> Iterator[Running]:
+    """The server, from its first answer to its end."""
+    port = free_port()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("TASKAPI_")},
+        "PYTHONPATH": os.pathsep.join([str(_TESTS), *_inherited()]),
+        "DATABASE_URL": peer.database_url,
+        "BETTER_AUTH_SECRET": SECRET,
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "POOL_SIZE": str(POOL),
+        **peer.settings,
+    }
+    command = [part.format(port=port) for part in peer.command]
+    log = place / f"{peer.name}-{port}.log"
+    began = time.monotonic()
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+    try:
+        server = Running(peer, process, port)
+        _wait_until_it_answers(server, process, log)
+        server.started_in = time.monotonic() - began
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(20)
+
+
+def _wait_until_it_answers(server: Running, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    with server.client(0) as client:
+        while True:
+            try:
+                answer = client.get("/api/tasks")
+                if answer.status_code in (200, 401):
+                    return
+                said = answer.text
+            except httpx.TransportError as error:
+                said = str(error)
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{server.name} did not start: {said}\n{log.read_text()}")
+            time.sleep(0.02)
+
+
+def _inherited() -> list[str]:
+    inherited = os.environ.get("PYTHONPATH")
+    return [inherited] if inherited else []

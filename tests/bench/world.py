@@ -1,0 +1,150 @@
+"""The database of a run: one PostgreSQL, two logins, and data that can be put back."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from fix_api import token
+from taskcore import embedded, schema
+from taskcore.wire import TENANT_ROLE
+
+USERS = 1000
+TASKS = 100
+# The same for everybody who is measured. Nothing may happen by itself while something is measured.
+_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "max_connections": "300",
+    "shared_buffers": "512MB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "1h",
+}
+_LOGINS = ("bench_owner", "bench_tenant")
+_PASSWORD = "bench"
+
+# Tasks of all users lie mixed in the table, as they do where users make them day by day.
+_SEED = """
+CREATE SCHEMA bench;
+CREATE TABLE bench.tasks AS
+    SELECT gen_random_uuid() AS id, 'user-' || u AS user_id,
+           'Renew the passport before noon, number ' || t AS title,
+           CASE WHEN t % 4 = 0 THEN 'Ask for the receipt. Compare at least two offers.' END
+               AS description,
+           t % 2 = 0 AS completed,
+           now() - t * interval '1 hour' - u * interval '1 second' AS created_at
+      FROM generate_series(0, {users} - 1) u, generate_series(1, {tasks}) t
+     ORDER BY random();
+INSERT INTO public.users (id, email) SELECT 'user-' || u, u || '@example.com'
+  FROM generate_series(0, {users} - 1) u
+"""
+_RESTORE = """
+TRUNCATE public.tasks;
+INSERT INTO public.tasks (id, user_id, title, description, completed, created_at, updated_at)
+    SELECT *, created_at FROM bench.tasks
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """One migrated database."""
+
+    server: embedded.Server
+    url: str
+    place: Path
+
+    @property
+    def owner_url(self) -> str:
+        """The login that owns the tables: it passes no policy by, none is meant for it."""
+        return as_login(self.url, "bench_owner")
+
+    @property
+    def tenant_url(self) -> str:
+        """A login without rights of its own that may take the tenant's role."""
+        return as_login(self.url, "bench_tenant")
+
+    def seed(self, users: int = USERS, tasks: int = TASKS) -> None:
+        """The users, and so many tasks of each."""
+        with psycopg.connect(self.url, autocommit=True) as admin:
+            admin.execute(sql.SQL(_SEED).format(users=users, tasks=tasks))
+        self.restore()
+
+    def restore(self) -> None:
+        """The tasks as they were in the beginning, and in the same places."""
+        with psycopg.connect(self.url, autocommit=True) as admin:
+            admin.execute(_RESTORE)
+            admin.execute("VACUUM (ANALYZE) public.tasks, public.users")
+
+    def ids(self) -> list[tuple[int, UUID]]:
+        """Every task, as the number of its user and its id, in one shuffled order."""
+        with psycopg.connect(self.url) as admin:
+            rows = admin.execute(
+                "SELECT substr(user_id, 6)::int, id FROM bench.tasks ORDER BY id"
+            ).fetchall()
+        random.Random(7).shuffle(rows)
+        return rows
+
+    def write_targets(self) -> tuple[Path, Path]:
+        """The tokens and the ids, as the load generator reads them."""
+        tokens, ids = self.place / "tokens", self.place / "ids"
+        tokens.write_text("".join(f"{a_token(number)}\n" for number in range(USERS)))
+        ids.write_text("".join(f"{user} {id}\n" for user, id in self.ids()))
+        return tokens, ids
+
+
+def a_token(number: int) -> str:
+    """A token of this user that outlives any run."""
+    return token(f"user-{number}", lifetime=86_400)
+
+
+def as_login(url: str, login: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{login}:{_PASSWORD}@{parts.hostname}:{parts.port}"))
+
+
+@contextmanager
+def a_world() -> Iterator[World]:
+    """A server of this run's own, gone after it."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as place:
+        directory = Path(place, "postgres")
+        with embedded.start(directory, settings=_SETTINGS) as server:
+            try:
+                yield a_database(server, Path(place), "bench")
+            finally:
+                server.stop()
+                embedded.erase(directory)
+
+
+def a_database(server: embedded.Server, place: Path, name: str) -> World:
+    """A migrated database, which the two logins can use."""
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = server.url_for(name)
+    schema.upgrade(url)
+    let_in(url)
+    return World(server, url, place)
+
+
+def let_in(url: str) -> None:
+    """Make the logins: one owns the tables, one may take the tenant's role and nothing else."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        for login in _LOGINS:
+            known = admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [login]).fetchone()
+            if known is None:
+                make = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+                admin.execute(make.format(sql.Identifier(login), _PASSWORD))
+        for table in ("tasks", "users"):
+            give = sql.SQL("ALTER TABLE public.{} OWNER TO bench_owner")
+            admin.execute(give.format(sql.Identifier(table)))
+        grant = sql.SQL("GRANT {} TO bench_tenant WITH INHERIT FALSE, SET TRUE")
+        admin.execute(grant.format(sql.Identifier(TENANT_ROLE)))
