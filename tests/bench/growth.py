@@ -33,7 +33,7 @@ from taskcore import (
 
 _SMALL = 10_000
 _PER_USER = 100
-_ROUNDS, _TIMES = 5, 300
+_ROUNDS, _TIMES = 5, 1000
 _NEW = TaskCreate(title="Buy oat milk after work", description="Ask for the receipt.")
 _CHANGE = TaskUpdate(title="Pay the rent on Monday")
 # Seeded users have few tasks or many; asked are those who have about a hundred.

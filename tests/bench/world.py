@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ CREATE TABLE bench.tasks AS
 INSERT INTO public.users (id, email) SELECT 'user-' || u, u || '@example.com'
   FROM generate_series(0, {users} - 1) u
 """
+_BUSY = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()
+"""
 _RESTORE = """
 TRUNCATE public.tasks;
 INSERT INTO public.tasks (id, user_id, title, description, completed, created_at, updated_at)
@@ -82,6 +87,7 @@ class World:
     def restore(self) -> None:
         """The tasks as they were in the beginning, and in the same places."""
         with psycopg.connect(self.url, autocommit=True) as admin:
+            _wait_until_nobody_works(admin)
             admin.execute(_RESTORE)
             admin.execute("VACUUM (ANALYZE) public.tasks, public.users")
 
@@ -100,6 +106,16 @@ class World:
         tokens.write_text("".join(f"{a_token(number)}\n" for number in range(USERS)))
         ids.write_text("".join(f"{user} {id}\n" for user, id in self.ids()))
         return tokens, ids
+
+
+def _wait_until_nobody_works(admin: psycopg.Connection) -> None:
+    """A server goes on with what it was asked when the load generator has hung up."""
+    deadline, quiet = time.monotonic() + 60, 0
+    while quiet < 5:
+        row = admin.execute(_BUSY).fetchone()
+        assert time.monotonic() < deadline, "somebody is still at work"
+        quiet = 0 if row and row[0] else quiet + 1
+        time.sleep(0.02)
 
 
 def a_token(number: int) -> str:
