@@ -31,6 +31,7 @@ pytest_plugins = [
     "fix_schema",
     "fix_sessions",
     "fix_stopping",
+    "fix_telling",
     "fix_traffic",
     "fix_users",
     "fix_ways",

@@ -15,6 +15,7 @@ import psycopg
 
 from fix_api import token
 from fix_contract import Json
+from fix_telling import heard, title
 
 # What is remembered of a task: (title, completed), or None where it is gone.
 State: TypeAlias = tuple[str, bool] | None
@@ -48,19 +49,19 @@ class Person:
         if self._chance.random() < 0.2:
             self._change(client, base, "DELETE", task, None)
         else:
-            state = (uuid4().hex, self._chance.random() < 0.5)
+            state = (title(), self._chance.random() < 0.5)
             self._change(client, base, "PUT", task, state)
 
     def _create(
         self, client: httpx.Client, base: Callable[[], str], stopping: threading.Event
     ) -> None:
-        title, key = uuid4().hex, uuid4().hex
-        self.asked_for = title
+        made, key = title(), uuid4().hex
+        self.asked_for = made
         while True:
-            answer = self._ask(client, base, "POST", "", {"title": title}, {"Idempotency-Key": key})
+            answer = self._ask(client, base, "POST", "", {"title": made}, {"Idempotency-Key": key})
             if answer is not None and answer.status_code == 201:
                 self.acknowledged["create"] += 1
-                self.states[answer.json()["id"]] = [(title, False)]
+                self.states[answer.json()["id"]] = [(made, False)]
                 self.asked_for = None
                 return
             if stopping.wait(0.01):  # the least that a polite client waits
@@ -96,6 +97,7 @@ class Person:
         except httpx.TransportError as error:
             self.refused[type(error).__name__] += 1
             return None
+        heard(answer)
         if answer.status_code >= 400:
             self.refused[f"{answer.status_code} {answer.json()['code']}"] += 1
         return answer

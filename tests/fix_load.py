@@ -16,6 +16,7 @@ import httpx
 from fix_api import Api
 from fix_contract import create
 from fix_schema import wait_until
+from fix_telling import MARK, heard
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def ask(request: Request) -> Answer:
     except httpx.TransportError as error:
         return Answer(began, monotonic(), 0, repr(error), None)
     problem = response.status_code >= 400
+    heard(response)
     code = response.json().get("code", "") if problem else ""
     retry_after = response.headers.get("retry-after")
     return Answer(began, monotonic(), response.status_code, code, retry_after)
@@ -94,12 +96,12 @@ class Load:
     def _work(self, user: str) -> None:
         chance = random.Random(user)
         with self._api.client(user) as client:
-            kept = f"/api/tasks/{create(client)['id']}"
+            kept = f"/api/tasks/{create(client, title=MARK)['id']}"
             self._ready.wait()
             requests: list[Request] = [
                 lambda: client.get("/api/tasks"),
                 lambda: client.get(kept),
-                lambda: client.put(kept, json={"title": "changed"}),
+                lambda: client.put(kept, json={"title": f"changed {MARK}"}),
                 lambda: client.patch(f"{kept}/complete"),
             ]
             while not self._stopping.is_set():

@@ -72,6 +72,8 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> Non
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nothing here asks who the client is or how it came: no header of a proxy's is needed.
+        proxy_headers=False,
         timeout_graceful_shutdown=_LAST_REQUESTS_SECONDS,
     )
     server = Server(config, app, settings.drain_seconds)
