@@ -1,0 +1,135 @@
+"""Strangers are turned away at the door: without the database, and without harm to others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from statistics import median, quantiles
+from time import perf_counter
+
+import httpx
+import psycopg
+
+from fix_api import Serve, token
+from fix_contract import create
+from fix_faults import FULL, Figure, Proxy
+from fix_schema import wait_until
+
+ROUNDS = 8 if FULL else 2
+REQUESTS = 500 if FULL else 200
+# A process of its own: a hundred bad tokens, over and over, and no two alike in a row.
+FLOOD = """
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+tokens, seen = sys.stdin.read().split(), set()
+for number in range(10**9):
+    headers = {"Authorization": "Bearer " + tokens[number % len(tokens)]}
+    connection.request("GET", "/api/tasks", headers=headers)
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status != 401:
+        sys.exit(f"answered {answer.status}")
+    if number == 0:
+        print("begun", flush=True)
+"""
+MAKE_BAD: dict[str, Callable[[int], str]] = {
+    "of another secret": lambda n: token(
+        f"user-{n}", secret=f"another secret of a good length {n}"
+    ),
+    "expired": lambda n: token(f"user-{n}", lifetime=-100 - n),
+    "no token at all": lambda n: f"nonsense-{n}",
+}
+BAD = [make(number) for number in range(34) for make in MAKE_BAD.values()]
+
+
+@contextmanager
+def flood(base: str) -> Iterator[None]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", FLOOD, base.rpartition(":")[2]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        process.stdin.write("\n".join(BAD))
+        process.stdin.close()
+        assert process.stdout.readline() == "begun\n"
+        try:
+            yield
+        finally:
+            still_at_it = process.poll() is None
+            process.kill()
+        assert still_at_it, "a bad token was answered with something else than 401"
+
+
+def p99(client: httpx.Client) -> float:
+    times = []
+    for _ in range(REQUESTS):
+        began = perf_counter()
+        assert client.get("/api/tasks").status_code == 200
+        times.append(perf_counter() - began)
+    return quantiles(times, n=100)[98]
+
+
+def test_a_flood_of_bad_tokens_takes_no_connection(
+    serve: Serve, proxy: Proxy, proxy_url: str, alice: str
+) -> None:
+    with serve(proxy_url, TASKAPI_POOL_SIZE="5") as api, api.client(alice) as client:
+        assert client.get("/api/tasks").status_code == 200
+        before = proxy.connections
+        with flood(api.base), httpx.Client(base_url=api.base) as stranger:
+            for number in range(REQUESTS):
+                headers = {"Authorization": f"Bearer {BAD[number % len(BAD)]}"}
+                assert stranger.get("/api/tasks", headers=headers).status_code == 401
+        assert proxy.connections == before
+
+
+def test_requests_with_good_tokens_take_some(
+    serve: Serve, proxy: Proxy, proxy_url: str, url: str, alice: str
+) -> None:
+    """The control: three that have to wait in the database are seen to take more."""
+    with (
+        serve(proxy_url, TASKAPI_POOL_SIZE="5") as api,
+        api.client(alice) as client,
+        psycopg.connect(url) as holder,
+        ThreadPoolExecutor(3) as threads,
+    ):
+        task = create(client)["id"]
+        before = proxy.connections
+        holder.execute("SELECT FROM tasks WHERE id = %s FOR UPDATE", [task])
+        path = f"/api/tasks/{task}/complete"
+        waiting = [threads.submit(client.patch, path) for _ in range(3)]
+        wait_until(lambda: proxy.connections > before, "another connection")
+        holder.rollback()
+        assert {future.result(30).status_code for future in waiting} == {200}
+
+
+def test_a_flood_of_bad_tokens_harms_nobody(serve: Serve, alice: str, figure: Figure) -> None:
+    alone, flooded = [], []
+    with serve() as api, api.client(alice) as client:
+        p99(client)
+        for _ in range(ROUNDS):
+            alone.append(p99(client))
+            with flood(api.base):
+                flooded.append(p99(client))
+    ratio = median(flooded) / median(alone)
+    figure(f"p99 of a good user in a flood of bad tokens ÷ without it: {ratio:.2f}")
+    if FULL:
+        assert ratio < 2
+
+
+def test_strangers_are_told_so_while_the_database_is_away(
+    serve: Serve, proxy: Proxy, proxy_url: str, alice: str
+) -> None:
+    with serve(proxy_url, TASKAPI_DEADLINE="1") as api, api.client(alice) as client:
+        proxy.begin_resets()
+        for make in MAKE_BAD.values():
+            headers = {"Authorization": f"Bearer {make(0)}"}
+            assert httpx.get(f"{api.base}/api/tasks", headers=headers).status_code == 401
+        # The control: who is let in learns that it is away.
+        assert client.get("/api/tasks").status_code == 503

@@ -1,0 +1,105 @@
+"""Mixed load for a while: memory, open files, threads and open transactions stay what they were.
+
+How long is said by TASKCORE_TEST_SOAK, in seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from statistics import median
+from time import monotonic
+
+import psutil
+import psycopg
+import pytest
+
+from fix_api import Serve
+from fix_crowd import Person, crowd, differences
+from fix_faults import FULL, Figure
+from fix_load import Load
+from fix_mortal import Mortal
+
+SECONDS = float(os.environ.get("TASKCORE_TEST_SOAK", "60" if FULL else "5"))
+WRITERS, READERS = 6, 4
+# A transaction that nobody goes on with; one that is at work is never idle for so long.
+LEFT_OPEN = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE state LIKE 'idle in transaction%' AND state_change < now() - interval '1 s'
+"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a server holds at one moment."""
+
+    megabytes: float
+    files: float
+    threads: float
+    left_open: float
+
+
+# By how much the middle of the last third may lie above that of the second one.
+ALLOWED = Sample(megabytes=4, files=1, threads=1, left_open=0)
+
+
+def grown(samples: Sequence[Sample]) -> list[str]:
+    """What was more in the last third than in the second; the first one warms up."""
+    third = len(samples) // 3
+    before, after = (
+        [median(values) for values in zip(*map(astuple, some), strict=True)]
+        for some in (samples[third : 2 * third], samples[2 * third :])
+    )
+    names = [field.name for field in fields(Sample)]
+    return [
+        f"{name}: {old:g}, then {new:g}"
+        for name, old, new, more in zip(names, before, after, astuple(ALLOWED), strict=True)
+        if new > old + more
+    ]
+
+
+def sampled(server: psutil.Process, admin: psycopg.Connection) -> Sample:
+    row = admin.execute(LEFT_OPEN).fetchone()
+    assert row is not None
+    memory = server.memory_info().rss / 2**20
+    return Sample(memory, server.num_fds(), server.num_threads(), row[0])
+
+
+def test_nothing_grows_under_mixed_load(serve: Serve, mortal: Mortal, figure: Figure) -> None:
+    people = [Person(mortal.new_user()) for _ in range(WRITERS)]
+    samples: list[Sample] = []
+    with (
+        serve(mortal.url) as api,
+        psycopg.connect(mortal.owner_url, autocommit=True) as admin,
+        crowd(people, lambda: api.base),
+    ):
+        load = Load(api, [mortal.new_user() for _ in range(READERS)])
+        server = psutil.Process(api.process.pid)
+        with load.running():
+            end, never = monotonic() + SECONDS, threading.Event()
+            while monotonic() < end:
+                samples.append(sampled(server, admin))
+                never.wait(SECONDS / 100)
+    assert grown(samples) == []
+    assert set(load.counts()) == {(200, "")}
+    assert not any(person.refused for person in people)
+    assert differences(people, mortal.owner_url) == {"lost": [], "doubled": [], "torn": []}
+    written = sum(person.acknowledged.total() for person in people)
+    first, last = samples[len(samples) // 3], samples[-1]
+    figure(
+        f"soak of {SECONDS:g} s: {written} writes, {len(load.answers)} others; "
+        f"{first.megabytes:.0f} MB and then {last.megabytes:.0f}, files {first.files:g} and "
+        f"{last.files:g}, threads {first.threads:g} and {last.threads:g}"
+    )
+
+
+@pytest.mark.parametrize("leak", [field.name for field in fields(Sample)])
+def test_what_grows_is_seen(leak: str) -> None:
+    """The control: the same samples, but one of the figures rises."""
+    steady = {"megabytes": 100.0, "files": 30.0, "threads": 4.0, "left_open": 0.0}
+    flat = [Sample(**steady)] * 99
+    assert grown(flat) == []
+    rising = [Sample(**{**steady, leak: steady[leak] + n / 5}) for n in range(99)]
+    assert [found.partition(":")[0] for found in grown(rising)] == [leak]
