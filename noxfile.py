@@ -206,7 +206,7 @@ def pins(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def faults(session: nox.Session) -> None:
-    """What is promised for bad days, tried at length; the figures stand at the end."""
+    """What is promised for bad days, at length: ten minutes; the figures stand at the end."""
     here = [f"./{path}" for path in DISTRIBUTIONS]
     install(session, *group("test"), *with_embedded(here))
     session.run(

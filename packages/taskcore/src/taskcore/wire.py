@@ -175,8 +175,8 @@ def _refusal(
             connection.pgconn.finish()
         error = error_for(sqlstate, binding=statement is BIND)
     # Only the primary message: the detail of some errors quotes the row. Those of class 22 quote
-    # the value that they don't like even there.
-    told = statement is BIND or not sqlstate.startswith("22")
+    # the value that they don't like even there, and a trigger's own errors whatever it likes.
+    told = statement is BIND or not sqlstate.startswith(("22", "P0"))
     message = (result.error_field(_MESSAGE) or b"").decode(errors="replace") if told else ""
     try:
         error.__cause__ = errors.lookup(sqlstate)(message)
