@@ -91,16 +91,23 @@ def test_beyond_its_capacity_a_server_refuses_quickly_and_answers_rightly(
 
     served = [(user, answer) for user, answer, _ in answers if answer.status_code == 200]
     refused = [answer for _, answer, _ in answers if answer.status_code != 200]
-    assert {answer.json()["code"] for answer in refused} == {"database_unavailable"}
+    assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {
+        (503, "database_unavailable")
+    }
     assert all(answer.headers["retry-after"] for answer in refused)
     assert served
     assert all([task["id"] for task in answer.json()] == [kept[user]] for user, answer in served)
     slowest = max(seconds for _, _, seconds in answers)
     assert slowest < DEADLINE + GRACE
+    # Most find the queue full, and are not kept waiting at all.
+    refusal = median(seconds for _, answer, seconds in answers if answer.status_code == 503)
+    assert refusal < DEADLINE / 2
     assert more < MEGABYTES
+    if FULL:
+        assert after < 2 * before
     figure(
         f"{CLIENTS} clients, pool of {POOL}: {len(served)} served, {len(refused)} refused, "
-        f"the slowest after {slowest:.1f} s; {more:+.0f} MB; "
+        f"half of them within {refusal:.2f} s, the slowest after {slowest:.1f} s; {more:+.0f} MB; "
         f"latency after ÷ before {after / before:.2f}"
     )
 

@@ -83,6 +83,7 @@ def test_nothing_grows_under_mixed_load(serve: Serve, mortal: Mortal, figure: Fi
                 samples.append(sampled(server, admin))
                 never.wait(SECONDS / 100)
     assert grown(samples) == []
+    assert {sample.left_open for sample in samples} == {0}
     assert set(load.counts()) == {(200, "")}
     assert not any(person.refused for person in people)
     assert differences(people, mortal.owner_url) == {"lost": [], "doubled": [], "torn": []}
