@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -14,7 +15,7 @@ from fix_faults import FULL, Figure
 from fix_schema import wait_until
 from taskcore import AsyncDatabase, Op, TaskCreate, TaskRead, create_task, list_tasks, toggle_task
 
-OPERATIONS = 10_000 if FULL else 1_000
+CANCELLED = 10_000 if FULL else 300
 CLIENTS = 16
 POOL = 4
 
@@ -28,12 +29,14 @@ async def test_cancelled_operations_lose_no_slot_and_see_no_foreign_row(
 
         async def client(owner: str) -> None:
             task = (await database.run(create_task(owner, TaskCreate(title=owner)))).id
-            for turn in range(OPERATIONS // CLIENTS):
+            for turn in count():
+                if ends["cancelled"] >= CANCELLED:
+                    return
                 op: Op[Any, Any] = list_tasks(owner) if turn % 2 else toggle_task(owner, task)
                 running = asyncio.create_task(database.run(op))
                 if chance.random() < 0.8:
                     loop = asyncio.get_running_loop()
-                    loop.call_later(chance.random() * 0.02, running.cancel)
+                    loop.call_later(chance.random() * 0.008, running.cancel)
                 try:
                     found = await running
                 except asyncio.CancelledError:
@@ -47,7 +50,7 @@ async def test_cancelled_operations_lose_no_slot_and_see_no_foreign_row(
             owners = [make_user() for _ in range(CLIENTS)]
             for owner in owners:
                 group.create_task(client(owner))
-        assert min(ends["cancelled"], ends["done"]) > OPERATIONS / 20, "some of each: a real race"
+        assert ends["done"] > CANCELLED / 10, "some of each: a real race"
         await _all_slots_work(database, owners, admin)
         assert database.stats()["pool_size"] == POOL
     figure(

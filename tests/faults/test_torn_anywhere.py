@@ -51,6 +51,8 @@ OPERATIONS: dict[str, tuple[Make, Callable[[TaskRead, list[TaskRead]], bool]]] =
 }
 
 
+# The threads of the pool draw from the same `random`, and Hypothesis takes them for a strategy.
+@pytest.mark.filterwarnings("ignore:Do not use the .random. module")
 def test_wherever_it_is_cut_the_caller_is_told_the_truth(
     proxy: Proxy, url: str, db: Database, make_user: Callable[[], str]
 ) -> None:
