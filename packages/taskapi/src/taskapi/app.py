@@ -10,26 +10,31 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Match
 
-from taskcore import AsyncDatabase, TaskcoreError, schema
+from taskcore import AsyncDatabase, TaskcoreError
 
-from . import docs, health, logs, openapi, problems, routes
-from .auth import door_for
-from .edge import METHODS, Cors, Edge
+from . import docs, health, openapi, problems, routes
+from .auth import authenticator_for
+from .middleware import METHODS, Cors, RequestMiddleware
 from .problems import Problem
+from .services import Services, services_of
 from .settings import ConfigurationError, Settings
 from .telemetry import count_problem, observe_pool
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The server for these settings, or for those of the environment."""
-    if settings is None:
-        # As a factory of uvicorn's: what is wrong is one sentence, without a traceback.
-        try:
-            settings = Settings.from_environment()
-        except ConfigurationError as error:
-            raise SystemExit(str(error)) from None
-        logs.configure(settings.log_format)
+def create_app_from_environment() -> FastAPI:
+    """The application with the environment's settings: a factory for ASGI servers.
 
+    Faulty settings end the process with one sentence. Logging is left to the ASGI server.
+    """
+    try:
+        settings = Settings.from_environment()
+    except ConfigurationError as error:
+        raise SystemExit(str(error)) from None
+    return create_app(settings)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application with these settings. It opens no connection before its lifespan starts."""
     app = FastAPI(
         title="taskapi",
         version=openapi.VERSION,
@@ -39,21 +44,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
-        middleware=[Middleware(Cors, settings.cors_origins), Middleware(Edge)],
+        middleware=[Middleware(Cors, settings.cors_origins), Middleware(RequestMiddleware)],
         exception_handlers={
             Problem: _answer_problem,
             TaskcoreError: _answer_error,
-            404: _answer_no_route,
-            405: _answer_no_method,
+            404: _answer_route_not_found,
+            405: _answer_method_not_allowed,
         },
-        # What FastAPI logs of exceptions could quote a body; our own log says what may be said.
+        # FastAPI's own log of an exception could quote a body. RequestMiddleware logs exceptions.
         telemetry={"logs": False},
     )
-    app.state.settings = settings
-    app.state.door = door_for(settings)
-    app.state.draining = False
-    app.state.older_revisions = schema.older_revisions()
-    app.state.database = AsyncDatabase(
+    database = AsyncDatabase(
         settings.database_url.get_secret_value(),
         max_size=settings.pool_size,
         max_waiting=settings.pool_queue,
@@ -62,7 +63,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         statement_timeout=settings.statement_timeout,
         prepare=None if settings.transaction_pooler is None else not settings.transaction_pooler,
     )
-    observe_pool(app.state.database)
+    app.state.services = Services(settings, authenticator_for(settings), database)
+    observe_pool(database)
     routes.install(app)
     health.install(app)
     if settings.docs:
@@ -73,12 +75,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with app.state.database:
-        await app.state.door.open()
+    services = services_of(app)
+    async with services.database:
+        await services.authenticator.open()
         try:
             yield
         finally:
-            await app.state.door.close()
+            await services.authenticator.close()
 
 
 async def _answer_problem(request: Request, problem: Problem) -> Response:
@@ -87,18 +90,19 @@ async def _answer_problem(request: Request, problem: Problem) -> Response:
 
 
 async def _answer_error(request: Request, error: TaskcoreError) -> Response:
-    hide = request.app.state.settings.hide_foreign_tasks
+    hide = services_of(request.app).settings.hide_foreign_tasks
     problem = problems.of_error(error, hide_foreign_tasks=hide)
     if problem.kind is problems.INTERNAL_ERROR:
         raise error
     return await _answer_problem(request, problem)
 
 
-async def _answer_no_route(request: Request, _: Exception) -> Response:
+async def _answer_route_not_found(request: Request, _: Exception) -> Response:
     return await _answer_problem(request, Problem(problems.ROUTE_NOT_FOUND))
 
 
-async def _answer_no_method(request: Request, _: Exception) -> Response:
+async def _answer_method_not_allowed(request: Request, _: Exception) -> Response:
+    # Each route has one method, so Allow is collected from all routes of the path.
     allowed = {
         method
         for method in METHODS

@@ -1,4 +1,4 @@
-"""Bodies: read within a bound, parsed as strictly as RFC 8259 has it, never a 500."""
+"""Request bodies: read up to a limit, and parsed as strictly as RFC 8259 says."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 
 from .problems import BODY_TOO_LARGE, INVALID_JSON, UNSUPPORTED_MEDIA_TYPE, Problem
 
-# A client that sends too much reads the answer only when it has sent it all: what comes is thrown
-# away for this long, and then the connection ends.
-_LINGER_SECONDS = 5.0
+# Many clients read the answer only after they have sent the whole body. The rest of a body that is
+# too large is therefore read and discarded for this long; then the connection is closed.
+_DISCARD_SECONDS = 5.0
 
 
 async def read(request: Request, limit: int) -> bytes:
-    """The whole body, counted as it comes."""
+    """The whole body; 413 as soon as more than `limit` bytes are announced or received."""
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced) > limit:
         await _refuse(request)
@@ -38,7 +38,7 @@ async def read(request: Request, limit: int) -> bytes:
 
 
 def parse(request: Request, body: bytes) -> Any:
-    """The value that a body stands for."""
+    """The JSON value of a body; 415 or 400 if it is none."""
     if not _is_json(request.headers.get("content-type", "")):
         raise Problem(UNSUPPORTED_MEDIA_TYPE)
     try:
@@ -48,10 +48,10 @@ def parse(request: Request, body: bytes) -> Any:
 
 
 async def _refuse(request: Request) -> NoReturn:
-    if "expect" in request.headers:  # it has not begun to send, and waits to hear whether it may
+    if "expect" in request.headers:  # the client waits for 100 Continue and has sent nothing
         raise Problem(BODY_TOO_LARGE, headers={"Connection": "close"})
     try:
-        async with asyncio.timeout(_LINGER_SECONDS):
+        async with asyncio.timeout(_DISCARD_SECONDS):
             while (await request.receive()).get("more_body", False):
                 pass
     except TimeoutError:
@@ -71,6 +71,6 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-# No field is a number, so a whole number of 5,000 digits may become a float: it is ignored, or
-# refused as what is not text. (As an int it would be an error of the parser.)
+# int() refuses more than 4,300 digits, which would make valid JSON a 400. No field is a number, so
+# the loss of precision of a float does not matter.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=float)

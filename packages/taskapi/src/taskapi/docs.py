@@ -1,4 +1,4 @@
-"""/docs without the internet: its script and style come out of an installed package."""
+"""/docs without the internet: its script and style come from an installed package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 _ASSETS = "/docs/assets"
-# Whatever the script would like to fetch elsewhere, the browser does not let it.
+# The browser blocks every request of the page to another origin.
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; "
     "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
@@ -24,7 +24,7 @@ def install(app: FastAPI) -> None:
     async def asset(request: Request) -> Response:
         return await files.get_response(request.path_params["name"], request.scope)
 
-    # Routes and not a mount, which takes every method and then says that it doesn't.
+    # Routes and not a mount: a mount matches every method, so Allow would be wrong in a 405.
     for path, endpoint in (("/docs", _page), (f"{_ASSETS}/{{name}}", asset)):
         app.add_api_route(
             path, endpoint, methods=["GET", "HEAD"], include_in_schema=False, response_model=None

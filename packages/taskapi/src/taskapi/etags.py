@@ -1,4 +1,4 @@
-"""ETags: a task's is its version, a list's a digest of its bytes. All are strong."""
+"""ETags: of a task its version, of a list a digest of its bytes. All are strong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 _TAGS = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
-# As many digits as a datetime has room for, and none that two tags of one version could differ by.
+# At most the digits of the largest datetime, and no leading zero: one version has one tag.
 _VERSION = re.compile(r"[1-9a-f][0-9a-f]{0,13}")
 
 
@@ -27,7 +27,7 @@ def of_bytes(body: bytes) -> str:
 
 
 def matching_versions(if_match: str) -> Versions | None:
-    """The versions that an If-Match allows: None for any of them, none for a tag of nobody's."""
+    """The versions that If-Match names: None for `*`, an empty list if no tag is a version."""
     if if_match.strip() == "*":
         return None
     strong = [tag for weak, tag in _tags(if_match) if not weak]
@@ -35,7 +35,7 @@ def matching_versions(if_match: str) -> Versions | None:
 
 
 def is_known(etag: str, if_none_match: str | None) -> bool:
-    """Whether a client that sends this If-None-Match has the representation already."""
+    """Whether If-None-Match names this ETag, so that the answer is 304."""
     if if_none_match is None:
         return False
     tags = (tag for _, tag in _tags(if_none_match))
@@ -43,5 +43,5 @@ def is_known(etag: str, if_none_match: str | None) -> bool:
 
 
 def _tags(header: str) -> list[tuple[str, str]]:
-    """The tags of a header, each with what makes it weak; none where it is no list of tags."""
+    """Pairs of weakness prefix (`W/` or empty) and tag; empty if the header is malformed."""
     return _TAG.findall(header) if _TAGS.fullmatch(header) else []

@@ -1,58 +1,85 @@
-"""What a request may carry besides its token: each kind of input declared once, and taken strictly.
+"""The inputs of a request besides its token: each declared once, and validated strictly.
 
-An endpoint's signature says it twice in one annotation: to FastAPI, which writes the OpenAPI
-document from it, and to `TaskRoute`, which takes the value with the `Take` that stands beside.
+An input is an object of FastAPI's, from which FastAPI writes the OpenAPI document, that also has
+the function with which `TaskRoute` takes the value. FastAPI's own solving does not run.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import Body, Depends, Header, Path, Security
-from fastapi.security import HTTPBearer
+from fastapi import params
 from pydantic import BaseModel, ValidationError, WithJsonSchema
 from starlette.requests import Request
 
-from taskcore import AsyncDatabase, TaskCreate, TaskUpdate
+from taskcore import InvalidInput, TaskCreate, TaskUpdate
+from taskcore.tasks.ids import (
+    IDEMPOTENCY_KEY_MAX_LENGTH,
+    IDEMPOTENCY_KEY_PATTERN,
+    valid_idempotency_key,
+)
 
 from .etags import Versions, matching_versions
 from .problems import VALIDATION_FAILED, Fault, Problem
 
-USER = "taskapi.user"
-"""Where in a request's scope the user id is, once the door has let it in."""
-
 Model = TypeVar("Model", bound=BaseModel)
 Faults = list[Fault]
+TakeFromRequest = Callable[[Request, Faults], Any]
+TakeFromBody = Callable[[Any, Faults], Any]
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
-_KEY = re.compile(r"[!-~]{1,255}")
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
-    """How a value is taken from a request; what is wrong with it is added to the faults."""
+class PathInput(params.Path):  # type: ignore[misc]  # FieldInfo is final to type checkers
+    """A part of the path. `take` returns its value, or adds to the faults."""
 
-    take: Callable[[Request, Faults], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class TakeBody:
-    """How the value of a body is taken, once it is read; None where there was none."""
-
-    take: Callable[[Any, Faults], Any]
-    needed: bool
+    def __init__(self, take: TakeFromRequest, *, description: str) -> None:
+        super().__init__(description=description)
+        self.take = take
 
 
-def _database(request: Request) -> AsyncDatabase:
-    database: AsyncDatabase = request.app.state.database
-    return database
+class HeaderInput(params.Header):  # type: ignore[misc]
+    """A request header. `take` returns its value, or adds to the faults."""
+
+    def __init__(
+        self,
+        name: str,
+        take: TakeFromRequest,
+        *,
+        description: str,
+        schema: Mapping[str, Any] | None = None,
+        **constraints: Any,
+    ) -> None:
+        """`schema` replaces in OpenAPI the schema of the parameter's type."""
+        super().__init__(alias=name, description=description, **constraints)
+        self.take = take
+        _replace_schema(self, schema)
 
 
-def _id(request: Request, faults: Faults) -> UUID | None:
+class BodyInput(params.Body):  # type: ignore[misc]
+    """The JSON body. `take` gets the parsed value; it is not called for an empty body."""
+
+    def __init__(
+        self,
+        take: TakeFromBody,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        **documentation: Any,
+    ) -> None:
+        super().__init__(**documentation)
+        self.take = take
+        _replace_schema(self, schema)
+
+
+def _replace_schema(declared: params.Param | params.Body, schema: Mapping[str, Any] | None) -> None:
+    if schema is not None:
+        declared.metadata.append(WithJsonSchema(dict(schema)))
+
+
+def _task_id(request: Request, faults: Faults) -> UUID | None:
     text = request.path_params["id"]
     if not _UUID.fullmatch(text):
         faults.append(Fault("path.id", "must be a UUID with hyphens"))
@@ -60,21 +87,26 @@ def _id(request: Request, faults: Faults) -> UUID | None:
     return UUID(text)
 
 
-def _key(request: Request, faults: Faults) -> str | None:
+def _idempotency_key(request: Request, faults: Faults) -> str | None:
     keys = request.headers.getlist("idempotency-key")
     if not keys:
         return None
-    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
-        faults.append(Fault("header.Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
-    return keys[0]
+    try:
+        if len(keys) == 1:
+            return valid_idempotency_key(keys[0])
+    except InvalidInput:
+        pass
+    characters = f"1 to {IDEMPOTENCY_KEY_MAX_LENGTH} visible ASCII characters"
+    faults.append(Fault("header.Idempotency-Key", f"must be {characters}"))
+    return None
 
 
-def _expected(request: Request, _: Faults) -> Versions | None:
+def _if_match(request: Request, _: Faults) -> Versions | None:
     tags = request.headers.getlist("if-match")
     return matching_versions(",".join(tags)) if tags else None
 
 
-def _known(request: Request, _: Faults) -> str | None:
+def _if_none_match(request: Request, _: Faults) -> str | None:
     tags = request.headers.getlist("if-none-match")
     return ",".join(tags) if tags else None
 
@@ -94,14 +126,14 @@ def _model(model: type[Model]) -> Callable[[Any, Faults], Model | None]:
 
 
 def _message(fault: Any) -> str:
-    """Pydantic's sentence, as it would be said of a field."""
-    if fault["type"] == "model_type":  # its own sentence names a class of ours
+    """The message of a pydantic error, without the prefix that pydantic adds to a ValueError."""
+    if fault["type"] == "model_type":  # pydantic's message names the Python class
         return "must be an object"
-    own = fault.get("ctx", {}).get("error")
-    return str(own) if isinstance(own, ValueError) else str(fault["msg"])
+    cause = fault.get("ctx", {}).get("error")
+    return str(cause) if isinstance(cause, ValueError) else str(fault["msg"])
 
 
-def _completion(value: Any, faults: Faults) -> bool | None:
+def _completed(value: Any, faults: Faults) -> bool | None:
     if value == {}:
         return None
     if not isinstance(value, dict):
@@ -114,51 +146,53 @@ def _completion(value: Any, faults: Faults) -> bool | None:
 
 
 def refuse(faults: Faults) -> None:
+    """Raise the 422 if there are faults."""
     if faults:
         raise Problem(VALIDATION_FAILED, faults=faults)
 
 
-_BEARER = HTTPBearer(bearerFormat="JWT", scheme_name="bearer", auto_error=False)
-_TAGS = WithJsonSchema({"type": "string"})
-
-Db = Annotated[AsyncDatabase, Depends(_database), Take(lambda request, _: _database(request))]
-Owner = Annotated[str, Security(_BEARER), Take(lambda request, _: request.scope[USER])]
-TaskId = Annotated[UUID, Path(description="The task's id."), Take(_id)]
+TaskId = Annotated[UUID, PathInput(_task_id, description="The task's id.")]
 IdempotencyKey = Annotated[
     str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern="^[!-~]+$",
+    HeaderInput(
+        "Idempotency-Key",
+        _idempotency_key,
         description="A create sent again with its key answers with the task that it made.",
+        min_length=1,
+        max_length=IDEMPOTENCY_KEY_MAX_LENGTH,
+        pattern=IDEMPOTENCY_KEY_PATTERN,
     ),
-    Take(_key),
 ]
 IfMatch = Annotated[
     Versions | None,
-    Header(alias="If-Match", description="ETags of which one must still be the task's, or `*`."),
-    _TAGS,
-    Take(_expected),
+    HeaderInput(
+        "If-Match",
+        _if_match,
+        description="ETags of which one must still be the task's, or `*`.",
+        schema={"type": "string"},
+    ),
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Header(alias="If-None-Match", description="ETags of what the client has: 304 if it still is."),
-    _TAGS,
-    Take(_known),
+    HeaderInput(
+        "If-None-Match",
+        _if_none_match,
+        description="ETags of what the client has: 304 if it still is.",
+        schema={"type": "string"},
+    ),
 ]
-NewTask = Annotated[TaskCreate, Body(), TakeBody(_model(TaskCreate), needed=True)]
-Change = Annotated[TaskUpdate, Body(), TakeBody(_model(TaskUpdate), needed=True)]
+NewTask = Annotated[TaskCreate, BodyInput(_model(TaskCreate))]
+TaskChange = Annotated[TaskUpdate, BodyInput(_model(TaskUpdate))]
 Completed = Annotated[
     bool | None,
-    Body(description="Nothing, or an empty object, toggles."),
-    WithJsonSchema(
-        {
+    BodyInput(
+        _completed,
+        description="Nothing, or an empty object, toggles.",
+        schema={
             "title": "Completion",
             "type": "object",
             "properties": {"completed": {"type": "boolean"}},
             "examples": [{"completed": True}, {}],
-        }
+        },
     ),
-    TakeBody(_completion, needed=False),
 ]

@@ -1,4 +1,4 @@
-"""Logs on standard error: a line per request, as JSON or for a person at a terminal."""
+"""Logs on standard error: one line for each request, as JSON or as text for a terminal."""
 
 from __future__ import annotations
 
@@ -11,41 +11,38 @@ from typing import Any, Literal
 import orjson
 from starlette.types import Scope
 
-from .inputs import USER
+from .task_request import USER
 
 Format = Literal["auto", "json", "text"]
 
 
-class AccessLog:
-    """What is told of a request: never its headers, its query or its body."""
-
-    def __init__(self) -> None:
-        self._logger = logging.getLogger("taskapi.access")
-
-    def log(self, scope: Scope, status: int, seconds: float) -> None:
-        if not self._logger.isEnabledFor(logging.INFO):
-            return
-        route = scope.get("route")
-        self._logger.info(
-            "request",
-            extra={
-                "fields": {
-                    "method": scope["method"],
-                    # The template and not the path: that is the client's to choose.
-                    "route": getattr(route, "path", None),
-                    "status": status,
-                    "ms": round(seconds * 1000, 2),
-                    "request_id": scope["taskapi.request_id"],
-                    "user": scope.get(USER),
-                }
-            },
-        )
+_access = logging.getLogger("taskapi.access")
 
 
-ACCESS = AccessLog()
+def log_request(scope: Scope, status: int, seconds: float) -> None:
+    """Log one line for a request, without its headers, query or body."""
+    if not _access.isEnabledFor(logging.INFO):
+        return
+    route = scope.get("route")
+    _access.info(
+        "request",
+        extra={
+            "fields": {
+                "method": scope["method"],
+                # The route's template and not the path, whose text the client chooses.
+                "route": getattr(route, "path", None),
+                "status": status,
+                "ms": round(seconds * 1000, 2),
+                "request_id": scope["taskapi.request_id"],
+                "user": scope.get(USER),
+            }
+        },
+    )
 
 
 class JsonLines(logging.Formatter):
+    """One JSON object for each record."""
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC),
@@ -60,6 +57,8 @@ class JsonLines(logging.Formatter):
 
 
 class Text(logging.Formatter):
+    """One line of text for each record."""
+
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         fields = _fields(record)
@@ -78,11 +77,13 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
 
 
 def configure(format: Format, level: str = "INFO") -> None:
-    """Send everything that is logged in this process to standard error."""
+    """Send all logs of this process to standard error; called by the command that owns it."""
     as_text = sys.stderr.isatty() if format == "auto" else format == "text"
     handler = logging.StreamHandler()
     handler.setFormatter(Text() if as_text else JsonLines())
+    # On the handler too, for the loggers that have a lower level of their own.
+    handler.setLevel(level.upper())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # What these tell as information is not for a log: the pool's every move, and the key set's URL.
+    # At INFO these log every checkout of the pool, and the URL of the key set.
     for chatty in ("psycopg.pool", "uvicorn.access", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

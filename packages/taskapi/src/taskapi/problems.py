@@ -1,7 +1,7 @@
-"""Every error answer: one format (RFC 9457), one table, one way to raise it.
+"""Error answers: one format (RFC 9457), one table of kinds, one exception to raise.
 
-The table says for each of taskcore's errors which status, code and sentence a client gets. Nothing
-of an exception reaches the answer but its class.
+The table gives for each error class of taskcore the status, code and sentence that a client gets.
+Only the class of an exception decides the answer; its message is never sent.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from starlette.responses import Response
 from taskcore import errors as core
 
 MEDIA_TYPE = "application/problem+json"
-# True of every answer, errors too: what one user is told is no other user's, nor tomorrow's.
+# Sent with every answer, errors too: it depends on the user, and must be asked for again.
 CACHING = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What can go wrong, as a client sees it."""
+    """A kind of error: its status, stable code and sentence."""
 
     status: int
     code: str
@@ -32,7 +32,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one field, named as the client knows it."""
+    """The error of one field, under the name that the client knows (`title`, `path.id`)."""
 
     field: str
     message: str
@@ -69,7 +69,7 @@ KEYS_UNAVAILABLE = Kind(
 )
 INTERNAL_ERROR = Kind(500, "internal_error", "Something went wrong on our side.")
 
-# The most special class that an error is an instance of decides.
+# The entry of the most derived class applies.
 _OF_ERROR: dict[type[core.TaskcoreError], Kind] = {
     core.UnknownUser: USER_UNKNOWN,
     core.NotTaskOwner: NOT_TASK_OWNER,
@@ -84,28 +84,28 @@ RETRY_AFTER = "1"
 
 
 class Problem(Exception):
-    """An answer that is an error."""
+    """Raised to answer with an error."""
 
     def __init__(
         self,
         kind: Kind,
         *,
-        why: str | None = None,
+        reason: str | None = None,
         faults: Sequence[Fault] = (),
         checks: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(kind.code)
         self.kind = kind
-        # For an operator who asks; no client is told.
-        self.why = why
+        # Shown by `taskcli token --inspect`; never sent to a client.
+        self.reason = reason
         self.faults = faults
         self.checks = checks
         self.headers = {**CACHING, **_headers(kind), **(headers or {})}
 
 
 def of_error(error: core.TaskcoreError, *, hide_foreign_tasks: bool) -> Problem:
-    """What an error of the library's means to a client."""
+    """The problem that an error of taskcore is answered with."""
     kind = next(_OF_ERROR[cls] for cls in type(error).__mro__ if cls in _OF_ERROR)
     if kind is NOT_TASK_OWNER and hide_foreign_tasks:
         kind = TASK_NOT_FOUND

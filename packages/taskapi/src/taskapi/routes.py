@@ -1,4 +1,4 @@
-"""The six endpoints: each one operation of the library's, run for the user of the token."""
+"""The six endpoints: each runs one operation of taskcore for the user of the token."""
 
 from __future__ import annotations
 
@@ -11,67 +11,64 @@ from starlette.responses import Response
 import taskcore
 from taskcore import TaskRead
 
-from . import answers
-from .inputs import (
-    Change,
-    Completed,
-    Db,
-    IdempotencyKey,
-    IfMatch,
-    IfNoneMatch,
-    NewTask,
-    Owner,
-    TaskId,
-)
-from .judgement import TaskRoute
+from . import responses
+from .inputs import Completed, IdempotencyKey, IfMatch, IfNoneMatch, NewTask, TaskChange, TaskId
+from .task_request import TaskRequest
+from .task_route import TaskRoute
 
 PATH = "/api/tasks"
 
 
-async def list_tasks(db: Db, owner: Owner, known: IfNoneMatch = None) -> Response:
+async def list_tasks(request: TaskRequest, if_none_match: IfNoneMatch = None) -> Response:
     """All tasks of the user, newest first."""
-    return answers.ok(await db.run(taskcore.list_tasks(owner).shaped(answers.tasks)), known)
+    op = taskcore.list_tasks(request.user).with_result(responses.tasks)
+    return responses.ok(await request.database.run(op), if_none_match)
 
 
-async def create_task(db: Db, owner: Owner, task: NewTask, key: IdempotencyKey = None) -> Response:
+async def create_task(
+    request: TaskRequest, task: NewTask, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Make a task."""
-    new = await db.run(taskcore.create_task(owner, task, key=key).shaped(answers.created))
-    return answers.made(new, PATH, keyed=key is not None)
+    op = taskcore.create_task(request.user, task, idempotency_key=idempotency_key)
+    created = await request.database.run(op.with_result(responses.created))
+    return responses.made(created, PATH, keyed=idempotency_key is not None)
 
 
-async def get_task(db: Db, owner: Owner, id: TaskId, known: IfNoneMatch = None) -> Response:
+async def get_task(request: TaskRequest, id: TaskId, if_none_match: IfNoneMatch = None) -> Response:
     """One task."""
-    return answers.ok(await db.run(taskcore.get_task(owner, id).shaped(answers.task)), known)
+    op = taskcore.get_task(request.user, id).with_result(responses.task)
+    return responses.ok(await request.database.run(op), if_none_match)
 
 
 async def update_task(
-    db: Db, owner: Owner, id: TaskId, change: Change, expected: IfMatch = None
+    request: TaskRequest, id: TaskId, change: TaskChange, if_match: IfMatch = None
 ) -> Response:
     """Change the fields that are given."""
-    op = taskcore.update_task(owner, id, change, expected=expected)
-    return answers.ok(await db.run(op.shaped(answers.task)))
+    op = taskcore.update_task(request.user, id, change, if_version=if_match)
+    return responses.ok(await request.database.run(op.with_result(responses.task)))
 
 
-async def delete_task(db: Db, owner: Owner, id: TaskId, expected: IfMatch = None) -> Response:
+async def delete_task(request: TaskRequest, id: TaskId, if_match: IfMatch = None) -> Response:
     """Delete a task for good."""
-    await db.run(taskcore.delete_task(owner, id, expected=expected))
-    return answers.gone()
+    await request.database.run(taskcore.delete_task(request.user, id, if_version=if_match))
+    return responses.deleted()
 
 
 async def complete_task(
-    db: Db, owner: Owner, id: TaskId, completed: Completed = None, expected: IfMatch = None
+    request: TaskRequest, id: TaskId, completed: Completed = None, if_match: IfMatch = None
 ) -> Response:
     """Toggle whether a task is completed, or set it."""
     if completed is None:
-        op = taskcore.toggle_task(owner, id, expected=expected)
+        op = taskcore.toggle_task(request.user, id, if_version=if_match)
     else:
-        op = taskcore.set_task_completed(owner, id, completed, expected=expected)
-    return answers.ok(await db.run(op.shaped(answers.task)))
+        op = taskcore.set_task_completed(request.user, id, completed, if_version=if_match)
+    return responses.ok(await request.database.run(op.with_result(responses.task)))
 
 
 def install(app: FastAPI) -> None:
-    """Put the endpoints where the contract has them."""
+    """Add the endpoints to the application."""
     one = f"{PATH}/{{id}}"
+    # Routes are tried in this order: the most frequent first.
     _add(app, "GET", one, get_task, TaskRead)
     _add(app, "GET", PATH, list_tasks, list[TaskRead])
     _add(app, "POST", PATH, create_task, TaskRead, 201)
@@ -87,14 +84,14 @@ def _add(
     method: str,
     path: str,
     endpoint: Callable[..., Awaitable[Response]],
-    answer: Any = None,
+    model: Any = None,
     status: int = 200,
 ) -> None:
     app.router.add_api_route(
         path,
         endpoint,
         methods=[method],
-        response_model=answer,
+        response_model=model,
         status_code=status,
         operation_id=endpoint.__name__,
         tags=["tasks"],

@@ -1,4 +1,4 @@
-"""What a server is told by its environment, checked before anything starts."""
+"""The settings of the server, read from the environment and checked before it starts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from taskcore import InvalidInput, TaskcoreError
+from taskcore import TaskcoreError
 from taskcore.urls import libpq_conninfo
 
 _SHORTEST_SECRET = 32
-# What Better Auth signs with when nobody has set a secret: long enough, and known to everybody.
+# Better Auth's default secret, which it signs with where none is set. It is public.
 _PUBLISHED_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105
 
 
@@ -29,12 +29,12 @@ class ConfigurationError(TaskcoreError):
 
 
 def _named(name: str) -> AliasChoices:
-    """The variable's own name, without the prefix that the others have."""
+    """A variable without the prefix TASKAPI_."""
     return AliasChoices(name, name.lower())
 
 
 class Settings(BaseSettings):
-    """Variables of the environment; those without a name of their own start with TASKAPI_."""
+    """Environment variables; a field without an alias is TASKAPI_ and its name."""
 
     model_config = SettingsConfigDict(
         env_prefix="TASKAPI_", extra="ignore", frozen=True, env_ignore_empty=True
@@ -42,63 +42,66 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = Field(
         validation_alias=_named("DATABASE_URL"),
-        description="Where the tasks are: a PostgreSQL URL, pooled or direct.",
+        description="The PostgreSQL URL of the database, pooled or direct.",
     )
     better_auth_secret: SecretStr | None = Field(
         default=None,
         validation_alias=_named("BETTER_AUTH_SECRET"),
-        description="The secret that HS256 tokens are signed with, at least 32 bytes.",
+        description="Secret that HS256 tokens are signed with, at least 32 bytes.",
     )
     better_auth_secret_previous: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
         validation_alias=_named("BETTER_AUTH_SECRET_PREVIOUS"),
-        description="Secrets that are being rotated out and still hold, separated by commas.",
+        description="Earlier secrets, still accepted during a rotation, separated by commas.",
     )
     better_auth_url: str | None = Field(
         default=None,
         validation_alias=_named("BETTER_AUTH_URL"),
-        description="Better Auth's base URL: its keys verify tokens, which must name it.",
+        description="Better Auth's base URL: tokens are verified with its keys, and must name it.",
     )
     jwks_url: str | None = Field(
         default=None,
         validation_alias=_named("JWKS_URL"),
-        description="Where the keys are, if not at BETTER_AUTH_URL/api/auth/jwks.",
+        description="URL of the key set, if it is not BETTER_AUTH_URL/api/auth/jwks.",
     )
     jwt_issuer: str | None = Field(
         default=None,
-        description="The issuer that tokens must name; for keys, BETTER_AUTH_URL by default.",
+        description="Issuer that tokens must name; with a key set, BETTER_AUTH_URL by default.",
     )
     jwt_audience: str | None = Field(
         default=None,
-        description="The audience that tokens must name; for keys, BETTER_AUTH_URL by default.",
+        description="Audience that tokens must name; with a key set, BETTER_AUTH_URL by default.",
     )
     jwt_leeway: float = Field(
-        default=30.0, ge=0, le=600, description="Seconds that clocks may differ by."
+        default=30.0, ge=0, le=600, description="Seconds by which clocks may differ."
     )
     jwks_stale_limit: float = Field(
         default=86_400.0,
         ge=600,
-        description="Seconds that fetched keys hold while their endpoint is away.",
+        description="Seconds for which fetched keys are used while their URL does not answer.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("http://localhost:3000",),
         validation_alias=_named("CORS_ORIGINS"),
-        description="The origins whose pages may call, separated by commas.",
+        description="Origins whose pages may call the API, separated by commas.",
     )
     host: str = Field(
         default="127.0.0.1",
         validation_alias=_named("HOST"),
-        description="The address to listen on.",
+        description="Address to listen on.",
     )
     port: int = Field(
         default=8000,
         ge=0,
         le=65535,
         validation_alias=_named("PORT"),
-        description="The port to listen on.",
+        description="Port to listen on.",
     )
     pool_size: int = Field(
-        default=10, ge=1, le=1000, description="Connections to the database, per process."
+        default=10,
+        ge=1,
+        le=1000,
+        description="Database connections at most, per process.",
     )
     pool_wait: float = Field(
         default=5.0, gt=0, le=3600, description="Seconds that a request may wait for a connection."
@@ -110,16 +113,16 @@ class Settings(BaseSettings):
         default=5.0,
         gt=0,
         le=3600,
-        description="Seconds for all that a request does in the database.",
+        description="Seconds for everything that a request does in the database.",
     )
     statement_timeout: float = Field(
         default=5.0, gt=0, le=3600, description="Seconds for one statement, enforced by the server."
     )
     transaction_pooler: bool | None = Field(
         default=None,
-        description="Whether a transaction pooler is in front; by default the host's name tells.",
+        description="Whether the URL is a transaction pooler's; by default the host name decides.",
     )
-    body_limit: int = Field(default=256 * 1024, ge=1, description="The largest body, in bytes.")
+    body_limit: int = Field(default=256 * 1024, ge=1, description="Largest request body, in bytes.")
     hide_foreign_tasks: bool = Field(
         default=False, description="Answer 404 instead of 403 for another user's task."
     )
@@ -127,16 +130,17 @@ class Settings(BaseSettings):
         default=5.0,
         ge=0,
         le=3600,
-        description="Seconds between not being ready any more and closing.",
+        description="Seconds from SIGTERM, when /health/ready starts to fail, to closing the port.",
     )
     log_format: Literal["auto", "json", "text"] = Field(
-        default="auto", description="json, text, or what suits standard error."
+        default="auto",
+        description="json, text, or auto: text on a terminal, else json.",
     )
     docs: bool = Field(default=True, description="Whether /docs is served.")
 
     @field_validator("database_url")
     @classmethod
-    def _readable(cls, url: SecretStr) -> SecretStr:
+    def _valid_url(cls, url: SecretStr) -> SecretStr:
         libpq_conninfo(url.get_secret_value())
         return url
 
@@ -145,10 +149,12 @@ class Settings(BaseSettings):
     def _strong(cls, secret: SecretStr | None) -> SecretStr | None:
         return secret and _strong(secret)
 
-    @field_validator("better_auth_secret_previous", mode="before")
+    @field_validator("better_auth_secret_previous", "cors_origins", mode="before")
     @classmethod
-    def _several(cls, secrets: object) -> object:
-        return _separated(secrets)
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("better_auth_secret_previous")
     @classmethod
@@ -157,13 +163,8 @@ class Settings(BaseSettings):
 
     @field_validator("better_auth_url", "jwks_url")
     @classmethod
-    def _private(cls, url: str | None) -> str | None:
+    def _all_encrypted(cls, url: str | None) -> str | None:
         return url and _encrypted(url)
-
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _listed(cls, origins: object) -> object:
-        return _separated(origins)
 
     @field_validator("cors_origins")
     @classmethod
@@ -175,7 +176,7 @@ class Settings(BaseSettings):
         return origins
 
     @model_validator(mode="after")
-    def _lets_somebody_in(self) -> Self:
+    def _accepts_tokens(self) -> Self:
         if self.better_auth_secret is None and self.keys_url is None:
             raise ValueError(
                 "set BETTER_AUTH_SECRET (tokens signed with the shared secret), "
@@ -192,20 +193,20 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[SecretStr, ...]:
-        """All secrets that a token may be signed with."""
+        """The current secret and the earlier ones."""
         current = (self.better_auth_secret,) if self.better_auth_secret else ()
         return (*current, *self.better_auth_secret_previous)
 
     @property
     def keys_url(self) -> str | None:
-        """Where the key set is; None if no key may let anybody in."""
+        """URL of the key set; None if only HS256 tokens are accepted."""
         if self.jwks_url is None and self.better_auth_url is not None:
             return self.better_auth_url.removesuffix("/") + "/api/auth/jwks"
         return self.jwks_url
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The settings, or one sentence that says what to set."""
+        """The settings; ConfigurationError with one sentence that names what to set."""
         try:
             return cls()
         except ValidationError as error:
@@ -218,39 +219,33 @@ def _strong(secret: SecretStr) -> SecretStr:
             f"needs at least {_SHORTEST_SECRET} bytes, as `openssl rand -base64 32` prints them"
         )
     if secret.get_secret_value() == _PUBLISHED_SECRET:
-        raise ValueError("is Better Auth's default, which everybody knows: set one of your own")
+        raise ValueError("is Better Auth's published default: set one of your own")
     return secret
 
 
 def _encrypted(url: str) -> str:
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_here(host))):
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
         raise ValueError("must be an https URL (http only for this machine's own addresses)")
     return url
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:  # a name, whatever it begins with
+    except ValueError:  # a host name, not an address
         return False
 
 
-def _separated(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
 def variable(name: str) -> str:
-    """The variable that sets a field."""
+    """The environment variable of a field."""
     alias = Settings.model_fields[name].validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"TASKAPI_{name.upper()}"
 
 
 def _sentence(error: ValidationError) -> str:
-    """Every fault in one line, by the variable's name and never with its value."""
+    """All errors in one line: each names its variable, and none shows a value."""
     parts = []
     for fault in error.errors(include_input=False, include_url=False):
         where = str(fault["loc"][0]) if fault["loc"] else ""
@@ -269,6 +264,3 @@ def _purpose(name: str) -> str:
         if variable(field) == name and info.description:
             return info.description[0].lower() + info.description[1:].rstrip(".")
     return "see the README"
-
-
-__all__ = ["ConfigurationError", "InvalidInput", "Settings", "variable"]

@@ -1,6 +1,6 @@
-"""Metrics through OpenTelemetry's API: nothing but a no-op until somebody configures an SDK.
+"""Metrics of this service through OpenTelemetry's API, which does nothing without an SDK.
 
-FastAPI itself traces and times each request; here is what only this service knows.
+FastAPI itself traces and times each request.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def count_problem(problem: Problem) -> None:
 
 
 def observe_pool(database: AsyncDatabase) -> None:
-    """Report the pool's counters, whenever they are collected: nothing is done per request."""
+    """Report the pool's counters when metrics are collected; this costs nothing per request."""
 
     def reads(stat: str, scale: float = 1) -> list[Callable[[CallbackOptions], Observations]]:
         def read(_: CallbackOptions) -> Observations:

@@ -1,1 +1,1 @@
-"""The operator's command over taskcore and taskapi."""
+"""`taskcli`, the operator's command for taskcore and taskapi: one file per verb."""

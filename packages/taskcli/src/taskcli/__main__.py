@@ -1,7 +1,7 @@
 """The `taskcli` command; `python -m taskcli` is the same.
 
-Nothing heavy is imported here or at the top of a verb's file, so that --help and completion are
-there at once.
+No slow import stands here or at the top of a verb's file, so that --help and completion answer at
+once.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Annotated
 import typer
 
 from . import config, dev, doctor, migrate, openapi, seed, serve, stats, status, tasks, token, users
-from .verbs import Verbs, add, with_example
+from .verbs import VerbGroup, add, with_example
 
-_HELP = """Run and look after a taskcore database and its API.
+_HELP = """Run and maintain a taskcore database and its API.
 
-Start with [bold]taskcli dev[/bold]; with a database of your own: migrate, doctor, serve."""
-_EPILOG = """Settings: flags over the environment over the file .env in this directory; taskcli
-config shows them. Data go to standard output, everything else to standard error. Exit code: 0 done,
-1 the check or the work failed, 2 wrong use."""
+Start with [bold]taskcli dev[/bold]. With your own database: migrate, doctor, serve."""
+_EPILOG = """Settings come from flags, then the environment, then the file .env in this directory;
+taskcli config shows them. Data go to standard output, everything else to standard error. Exit code:
+0 done, 1 the check or the work failed, 2 wrong use."""
 _FIRST, _SCHEMA, _DATA, _SERVER = "First steps", "The schema", "The data", "The server"
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
-    cls=Verbs,
+    cls=VerbGroup,
     help=_HELP,
     epilog=_EPILOG.replace("\n", " "),
     no_args_is_help=True,
@@ -67,16 +67,14 @@ add(app, token.token, panel=_SERVER, example="taskcli token --user demo --ttl 1h
 add(app, openapi.openapi, panel=_SERVER, example="taskcli openapi > api.json", database=False)
 add(app, config.config, panel=_SERVER, example="taskcli config")
 
-_users = typer.Typer(
-    cls=Verbs, help="See, add and delete users, whoever they are.", no_args_is_help=True
-)
+_users = typer.Typer(cls=VerbGroup, help="List, show, add and delete users.", no_args_is_help=True)
 add(_users, users.list_, name="list", example="taskcli users list --limit 20")
 add(_users, users.show, example="taskcli users show demo")
 add(_users, users.add, example="taskcli users add ada --email ada@example.com")
 add(_users, users.delete, example="taskcli users delete ada --dry-run")
 add(_users, users.adopt, example="""taskcli users adopt 'public."user"'""")
 _tasks = typer.Typer(
-    cls=Verbs, help="See, export and import anybody's tasks.", no_args_is_help=True
+    cls=VerbGroup, help="List, export and import the tasks of any user.", no_args_is_help=True
 )
 add(_tasks, tasks.list_, name="list", example="taskcli tasks list --user demo")
 add(_tasks, tasks.export, example="taskcli tasks export --user demo > demo.jsonl")
@@ -95,8 +93,8 @@ for name, group, example in (
 
 
 if {"--install-completion", "--show-completion"} & set(sys.argv):
-    # Typer's function for zsh only defines itself when Tab is pressed for the first time; here it
-    # also completes. Where Typer keeps it is Typer's own business: if it has moved, so be it.
+    # Typer's zsh function does nothing on the first Tab, when zsh loads it; the added line makes it
+    # complete then too. The script is private to Typer: if it has moved, the first Tab is lost.
     with suppress(ImportError, AttributeError, KeyError):
         from typer import _completion_shared
 

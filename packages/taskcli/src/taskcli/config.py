@@ -1,4 +1,4 @@
-"""`taskcli config`: what is in force, and where it came from."""
+"""`taskcli config`: the settings in force, and where each came from."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .verbs import Json
 def config(as_json: Json = False) -> None:
     """Print the settings in force, and where each came from.
 
-    A setting comes from a flag, the environment, the file .env in the working directory, or is the
-    default, in this order. Secrets and passwords are not shown.
+    In this order, a setting comes from a flag, the environment, the file .env in the working
+    directory, or its default. Secrets and passwords are not shown.
     """
     from pydantic import SecretStr
 
@@ -28,7 +28,7 @@ def config(as_json: Json = False) -> None:
         given = os.environ.get(name)
         default = names[name].get_default() if name in names else None
         source = environment.sources.get(name, "environment") if given else "default"
-        value = given or _written(default)
+        value = given or _as_variable(default)
         records.append(
             {
                 "name": name,
@@ -40,7 +40,7 @@ def config(as_json: Json = False) -> None:
 
 
 def masked(value: str) -> str:
-    """A URL without its password; of anything else, only its length."""
+    """A URL without its password; for any other text, only its length."""
     url = re.match(r"([\w+]+://)(?:([^:@/?#]*)(?::[^@]*)?@)?([^@]*)$", value)
     if url is None:
         return f"({len(value.encode())} bytes)"
@@ -49,8 +49,8 @@ def masked(value: str) -> str:
     return f"{scheme}{f'{login}:***@' if login else ''}{rest}"
 
 
-def _written(default: object) -> str | None:
-    """A default as it would be written into the environment."""
+def _as_variable(default: object) -> str | None:
+    """A default as it would be set in the environment."""
     if default is None or default == () or "Undefined" in type(default).__name__:
         return None
     if isinstance(default, tuple):

@@ -1,4 +1,4 @@
-"""`taskcli dev`: a database, a user, a token and a running server, in one go."""
+"""`taskcli dev`: start a database, add a user with tasks, print a token, serve the API."""
 
 from __future__ import annotations
 
@@ -25,36 +25,43 @@ _TASKS = (
     ("Run `taskcli doctor`", None, False),
 )
 _TOKEN_DAYS = 7
-_PATIENCE = 5.0
+# For the port of a `taskcli dev` that is just ending.
+_PORT_RETRY_SECONDS = 5.0
 
 
 def dev(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen.")] = 8000,
-    data: Annotated[Path, typer.Option(help="Where the database is kept.")] = Path(".taskdata"),
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on, on 127.0.0.1.")
+    ] = 8000,
+    data: Annotated[
+        Path, typer.Option(help="Directory of the database, kept between runs.")
+    ] = Path(".taskdata"),
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over: what is kept there is erased.")
+        bool,
+        typer.Option("--fresh", help="Erase the database and the secret in that directory first."),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Start everything for development: a database, a demo user, the API.
 
-    A real PostgreSQL of its own runs below .taskdata and is kept between runs. Ctrl-C stops both.
+    The database is a PostgreSQL server of its own, with its data in .taskdata. Ctrl-C stops both
+    servers. The API restarts when its code changes.
     """
-    # Whatever ends this process politely also stops the database.
+    # An exit by exception, so that the with block below stops the database.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: sys.exit(0))
 
-    from taskcore import embedded, schema
+    from taskcore import embedded, migrations
 
-    from . import listening
+    from . import sockets
 
-    sockets = listening.bound("127.0.0.1", port, patience=_PATIENCE)
+    listeners = sockets.bind("127.0.0.1", port, retry_seconds=_PORT_RETRY_SECONDS)
     if fresh:
         embedded.erase(data)
         (data / "secret").unlink(missing_ok=True)
     if os.environ.get(environment.DATABASE):
-        output.note(f"{environment.DATABASE} is left alone: dev brings a database of its own")
+        output.note(f"{environment.DATABASE} is left alone: dev starts a database of its own")
     output.note(f"starting the PostgreSQL in {data}")
     with embedded.start(data) as server:
         (data / ".gitignore").write_text("*\n")
@@ -62,20 +69,20 @@ def dev(
         environment.put("TASKAPI_DRAIN_SECONDS", "0", "dev")
         os.environ.pop(environment.DIRECT, None)
         if not os.environ.get(environment.SECRET):
-            environment.put(environment.SECRET, _kept_secret(data / "secret"), "dev")
-        schema.upgrade(server.url, users_table="", report=output.note)
-        _make_demo(server.url)
-        _print_box(listening.addresses(sockets)[0], server.url, as_json)
-        _serve(sockets)
+            environment.put(environment.SECRET, _stored_secret(data / "secret"), "dev")
+        migrations.upgrade(server.url, users_table="", report=output.note)
+        _add_demo_data(server.url)
+        _print_box(sockets.addresses(listeners)[0], server.url, as_json)
+        _serve(listeners)
     output.note("both servers have stopped; the data are kept")
 
 
-def _kept_secret(path: Path) -> str:
-    """A secret of this directory's own, which only its owner may read."""
+def _stored_secret(path: Path) -> str:
+    """The secret in this file, made if there is none; only the file's owner may read it."""
     import secrets
 
     if not path.exists():
-        # Beside its name first: what is killed here must not leave an empty secret.
+        # Renamed when complete, so that a kill between the two leaves no empty secret.
         unfinished = path.with_name(f"secret.{os.getpid()}")
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32))
@@ -83,8 +90,8 @@ def _kept_secret(path: Path) -> str:
     return path.read_text().strip()
 
 
-def _make_demo(url: str) -> None:
-    """A user with a few tasks, the first time."""
+def _add_demo_data(url: str) -> None:
+    """Add a user with a few tasks, on the first run."""
     from taskcore import Database, TaskCreate, admin, create_task
 
     with admin.connected(url) as session:
@@ -99,11 +106,11 @@ def _make_demo(url: str) -> None:
 
 
 def _print_box(address: str, url: str, as_json: bool) -> None:
-    from .token import signed
+    from .token import sign
 
     ends = int(time.time()) + _TOKEN_DAYS * 86400
     settings = environment.settings()
-    token = signed(
+    token = sign(
         _DEMO,
         ends,
         os.environ[environment.SECRET],
@@ -135,11 +142,11 @@ def _print_box(address: str, url: str, as_json: bool) -> None:
     )
 
 
-def _serve(sockets: list[socket]) -> None:
+def _serve(listeners: list[socket]) -> None:
     from taskapi import logs
 
     from .serve import source_directories
     from .supervisor import Supervisor
 
     logs.configure(environment.settings().log_format)
-    Supervisor(sockets, 1, watched=source_directories()).run()
+    Supervisor(listeners, 1, watched=source_directories()).run()

@@ -1,4 +1,4 @@
-"""`taskcli doctor`: everything that has to be right, looked at."""
+"""`taskcli doctor`: check settings, database, schema and both locks."""
 
 from __future__ import annotations
 
@@ -20,32 +20,36 @@ if TYPE_CHECKING:
 
 def doctor(
     workers: Annotated[
-        int, typer.Option(min=1, help="How many processes serve, for the connections they need.")
+        int,
+        typer.Option(
+            min=1,
+            help="Number of server processes, to check that the database takes their connections.",
+        ),
     ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Check everything, and say what mends it.
+    """Check settings, database, schema and locks, and print how to correct each fault.
 
-    One line a check: OK, or what is wrong and the command for it. The locks are really tried, in a
-    transaction that is rolled back. Exit code 1 if a check fails.
+    One line per check: OK, or what is wrong and the command that corrects it. The locks are tried
+    with a task that is rolled back. Exit code 1 if a check fails.
     """
     found = []
     for finding in _findings(workers):
         found.append(finding)
         if not as_json:
-            _say(finding)
-    well = all(finding.ok for finding in found)
+            _print_finding(finding)
+    ok = all(finding.ok for finding in found)
     if as_json:
-        output.document({"ok": well, "checks": [finding._asdict() for finding in found]})
-    if not well:
+        output.document({"ok": ok, "checks": [finding._asdict() for finding in found]})
+    if not ok:
         raise typer.Exit(1)
 
 
-def _say(finding: Finding) -> None:
-    verdict = output.painted("OK", fg="green") if finding.ok else output.painted("FAILED", fg="red")
-    said = f" - {finding.message}" if finding.message else ""
+def _print_finding(finding: Finding) -> None:
+    verdict = output.styled("OK", fg="green") if finding.ok else output.styled("FAILED", fg="red")
+    message = f" - {finding.message}" if finding.message else ""
     mend = f"; mend it with: {finding.mend}" if finding.mend else ""
-    output.line(f"{finding.check}: {verdict}{output.shown(said + mend)}")
+    output.line(f"{finding.check}: {verdict}{output.text_of(message + mend)}")
     sys.stdout.flush()
 
 
@@ -57,22 +61,24 @@ def _findings(workers: int) -> Iterator[Finding]:
         settings = environment.settings()
         yield Finding("configuration", True)
     except failures.WrongUse as error:
-        yield Finding("configuration", False, str(error), "a line in .env, see taskcli config")
+        yield Finding(
+            "configuration", False, str(error), "a line in .env; taskcli config shows the settings"
+        )
     if settings is not None:
         yield from identity.findings(settings)
     try:
         url, direct_url = environment.database_url(), environment.operator_url()
     except failures.WrongUse:
         return
-    yield from _of_the_database(url, direct_url, settings, workers)
+    yield from _database_findings(url, direct_url, settings, workers)
 
 
-def _of_the_database(
+def _database_findings(
     url: str, direct_url: str, settings: Settings | None, workers: int
 ) -> Iterator[Finding]:
     from taskcore import admin
 
-    from .checks import Finding, attempt, locks, schema, server
+    from .checks import Finding, locks, run_check, schema, server
 
     with ExitStack() as stack:
         connected = server.connected(url)
@@ -80,18 +86,20 @@ def _of_the_database(
         if connected.connection is None:
             return
         connection = stack.enter_context(connected.connection)
-        yield from attempt("server version", lambda: server.version(connection))
-        yield from attempt("pooling", lambda: server.pooling(url, settings))
-        yield from attempt("clock", lambda: server.clock(connection))
-        yield from attempt("connections", lambda: server.connections(connection, settings, workers))
-        yield from attempt("role", lambda: locks.role(connection))
-        yield from attempt("schema", lambda: schema.at_head(direct_url))
-        yield from attempt("drift", lambda: schema.drift(direct_url))
+        yield from run_check("server version", lambda: server.version(connection))
+        yield from run_check("pooling", lambda: server.pooling(url, settings))
+        yield from run_check("clock", lambda: server.clock(connection))
+        yield from run_check(
+            "connections", lambda: server.connections(connection, settings, workers)
+        )
+        yield from run_check("role", lambda: locks.role(connection))
+        yield from run_check("schema", lambda: schema.revision(direct_url))
+        yield from run_check("drift", lambda: schema.drift(direct_url))
         try:
             session = stack.enter_context(admin.connected(direct_url))
         except Exception as error:
-            yield Finding("owner's login", False, failures.explained(error)[0])
+            yield Finding("owner's login", False, failures.explain(error)[0])
             return
-        yield from attempt("users table", lambda: schema.users_table(session))
-        yield from attempt("first lock", lambda: locks.first(session))
-        yield from attempt("second lock", lambda: locks.second(session))
+        yield from run_check("users table", lambda: schema.users_table(session))
+        yield from run_check("first lock", lambda: locks.owner_predicate(session))
+        yield from run_check("second lock", lambda: locks.row_level_security(session))

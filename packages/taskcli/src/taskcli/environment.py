@@ -1,8 +1,8 @@
-"""Where settings come from: flags over the environment over the file .env in the working directory.
+"""The settings: flags before the environment before the file .env in the working directory.
 
-What is found is put into the environment of this process, where taskapi and taskcore look, and
-remembered for `taskcli config`. Only variables that one of the three packages reads are taken out
-of the file.
+They are put into the environment of this process, which taskapi and taskcore read, and their source
+is kept for `taskcli config`. Only variables that one of the three packages reads are taken from the
+file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FILE = Path(".env")
 DATABASE = "DATABASE_URL"
 DIRECT = "DATABASE_URL_UNPOOLED"
-SECRET = "BETTER_AUTH_SECRET"  # noqa: S105 - its name
+SECRET = "BETTER_AUTH_SECRET"  # noqa: S105 - the name of the variable
 USERS_TABLE = "TASKCORE_USERS_TABLE"
 
 _PREFIXES = ("TASKAPI_", "TASKCORE_", "BETTER_AUTH_", "OTEL_")
@@ -29,31 +29,32 @@ _NAMES = frozenset(
 )
 
 sources: dict[str, str] = {}
-"""Which variables a flag or the file has set; the others were in the environment."""
+"""Where the variables that a flag or the file set came from; others were in the environment."""
 
 
 def is_read(name: str) -> bool:
-    """Whether a variable means anything to us."""
+    """Whether one of the three packages reads this variable."""
     return name in _NAMES or name.startswith(_PREFIXES)
 
 
 def load(flags: Mapping[str, str | None]) -> None:
-    """Gather the settings; a flag is given by the variable that it stands above."""
-    # A whole and silent network must not hold an operator for libpq's two minutes.
+    """Put flags (by the name of their variable) and the file .env into the environment."""
+    # If packets are dropped without an answer, connecting would otherwise take two minutes.
     os.environ.setdefault("PGCONNECT_TIMEOUT", "10")
     for name, value in flags.items():
         if value is not None:
             put(name, value, "flag")
     if flags.get(DATABASE) is not None:
         os.environ.pop(DIRECT, None)
-    # A database named in one place and its direct URL in a weaker one are two databases.
-    named = DATABASE in os.environ
+    # If a flag or the environment names the database, the file's direct URL may be of another one.
+    database_given = DATABASE in os.environ
     for name, value in _file().items():
-        if name not in os.environ and not (name == DIRECT and named):
+        if name not in os.environ and not (name == DIRECT and database_given):
             put(name, value, FILE.name)
 
 
 def put(name: str, value: str, source: str) -> None:
+    """Set a variable of this process, and remember where its value came from."""
     os.environ[name] = value
     sources[name] = source
 
@@ -75,19 +76,19 @@ def database_url() -> str:
     url = os.environ.get(DATABASE)
     if not url:
         raise WrongUse(
-            f"set {DATABASE} to a PostgreSQL URL (a line in the file .env here will do), or run "
-            "`taskcli dev`, which brings a database of its own"
+            f"set {DATABASE} to a PostgreSQL URL (in the environment or in the file .env), or run "
+            "`taskcli dev`, which starts a database of its own"
         )
     return url
 
 
 def operator_url() -> str:
-    """The URL for what needs a session of its own; taskcore takes a pooler off it."""
+    """The URL for migrations and administration; taskcore makes a pooled URL of Neon direct."""
     return os.environ.get(DIRECT) or database_url()
 
 
 def settings() -> Settings:
-    """The server's settings, or what is wrong with them."""
+    """The server's settings; WrongUse says which are missing or wrong."""
     from taskapi.settings import ConfigurationError, Settings
 
     try:

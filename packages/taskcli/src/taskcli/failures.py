@@ -1,6 +1,6 @@
-"""Where everything that can go wrong becomes one sentence and an exit code.
+"""Turns every error into one sentence and an exit code.
 
-0: done. 1: the check or the work failed. 2: wrong use, settings included.
+0: done. 1: the check or the work failed. 2: wrong use, wrong settings included.
 """
 
 from __future__ import annotations
@@ -21,59 +21,59 @@ if TYPE_CHECKING:
 
 
 class Failure(Exception):
-    """The work failed; the message says what happened, what was changed and what to do."""
+    """The work failed. The message says what happened, what was changed and what to do."""
 
     code = 1
 
 
 class WrongUse(Failure):
-    """What was asked for makes no sense, or a setting doesn't."""
+    """The arguments or the settings are wrong."""
 
     code = 2
 
 
 @contextmanager
-def reported() -> Iterator[None]:
-    """Whatever goes wrong inside is told in one sentence, and ends the command."""
+def exit_on_error() -> Iterator[None]:
+    """Print the sentence of an error in the block, and exit with its code."""
     try:
         yield
     except (typer.Exit, typer.Abort, SystemExit):
         raise
     except BrokenPipeError:
-        # Whoever read has read enough; the interpreter must not complain when it flushes.
+        # The reader (`head`, say) closed the pipe; the flush at exit must not fail as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except BaseException as error:
-        sentence, code = explained(error)
+        sentence, code = explain(error)
         output.error(sentence)
         output.traceback(error)
         raise typer.Exit(code) from None
 
 
 @contextmanager
-def stopping_says(sentence: str) -> Iterator[None]:
-    """What Ctrl-C in here leaves behind."""
+def on_interrupt(sentence: str) -> Iterator[None]:
+    """If Ctrl-C ends the block, fail with this sentence about what was changed."""
     try:
         yield
     except KeyboardInterrupt as error:
         raise Failure(f"stopped: {sentence}") from error
 
 
-def explained(error: BaseException) -> tuple[str, int]:
-    """The sentence and the exit code for an error."""
+def explain(error: BaseException) -> tuple[str, int]:
+    """The sentence and the exit code for an error; imports nothing that is not loaded yet."""
     if isinstance(error, Failure):
         return str(error), error.code
     if isinstance(error, KeyboardInterrupt):
         return "stopped; nothing was changed", 1
     if isinstance(error, OSError):
-        return _of_the_system(error), 1
+        return _os_error_sentence(error), 1
     if "taskcore" in sys.modules:
         from taskcore import InvalidInput, NoConnection, TaskcoreError
 
         if isinstance(error, InvalidInput):
             return str(error), 2
         if isinstance(error, NoConnection):
-            reason = refusal(error)
+            reason = connection_failure(error)
             return (f"{reason}; nothing was changed" if reason else str(error)), 1
         if isinstance(error, TaskcoreError):
             return str(error).rstrip("."), 1
@@ -81,25 +81,25 @@ def explained(error: BaseException) -> tuple[str, int]:
         import psycopg
 
         if isinstance(error, psycopg.Error):
-            said = error.diag.message_primary if error.sqlstate else refusal(error)
+            said = error.diag.message_primary if error.sqlstate else connection_failure(error)
             return f"the database says: {said or type(error).__name__}", 1
     return (
-        f"something went wrong that nobody foresaw ({type(error).__name__}); --verbose shows where",
+        f"unexpected error ({type(error).__name__}); --verbose prints the traceback",
         1,
     )
 
 
-def _of_the_system(error: OSError) -> str:
+def _os_error_sentence(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full: make room and run the command again"
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
 
 
-# --- a connection that was not to be had ----------------------------------------------------------
+# --- failed connections ---------------------------------------------------------------------------
 
-# What libpq and the server say, and what it means to whoever set the URL. Their words may be in
-# another language: then the words themselves are the reason.
+# Words in the messages of libpq and of the server, and the kind of failure they mean. The messages
+# may be in another language: then their last line is shown as it is.
 _REASONS = (
     (("password authentication failed", "no password supplied", "SASL"), "password"),
     (("could not translate host name", "resolve", "not known"), "host"),
@@ -113,22 +113,23 @@ _REASONS = (
 )
 _SENTENCES = {
     "password": "the database does not accept the password of this login: correct DATABASE_URL",
-    "host": "there is no such host as the database URL names: correct DATABASE_URL",
-    "tls": "the database and this login do not agree about TLS: try ?sslmode=require in "
-    "DATABASE_URL where the server demands TLS, and take it out where the server has none",
+    "host": "there is no such host as in the database URL: correct DATABASE_URL",
+    "tls": "the database and this login do not agree about TLS: put ?sslmode=require into "
+    "DATABASE_URL if the server demands TLS, and remove it if the server has no TLS",
     "refused": "nothing answers where the database should be: start it, or correct DATABASE_URL",
-    "silent": "the database does not answer in time: is it there, and does a firewall let you by?",
+    "silent": "the database does not answer in time: check that it runs and that no firewall "
+    "blocks it",
     "full": "the database takes no more connections: close some, or raise max_connections",
     "starting": "the database is starting or stopping: try again in a moment",
     "database": "the server has no such database: create it, or correct DATABASE_URL",
     "login": "the server does not let this login in: correct DATABASE_URL",
 }
-PASSING = frozenset({"refused", "silent", "full", "starting"})
+TEMPORARY = frozenset({"refused", "silent", "full", "starting"})
 
 
-def kind_of_refusal(error: BaseException) -> tuple[str | None, str]:
-    """Why a connection was refused, and the server's or libpq's own words."""
-    found = _operational(error)
+def connection_failure_kind(error: BaseException) -> tuple[str | None, str]:
+    """The kind of failure, if its message is known, and the message of the server or of libpq."""
+    found = _driver_error(error)
     if found is None:
         return None, ""
     text = str(found)
@@ -138,17 +139,17 @@ def kind_of_refusal(error: BaseException) -> tuple[str | None, str]:
     return None, text
 
 
-def refusal(error: BaseException) -> str | None:
-    """Why a connection was refused, in a sentence without its end."""
-    kind, text = kind_of_refusal(error)
+def connection_failure(error: BaseException) -> str | None:
+    """Why a connection failed, as a sentence without a full stop."""
+    kind, text = connection_failure_kind(error)
     if kind is not None:
         return _SENTENCES[kind]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"the database cannot be reached ({lines[-1]})" if lines else None
 
 
-def _operational(error: BaseException | None) -> psycopg.Error | None:
-    """The driver's error somewhere among the causes."""
+def _driver_error(error: BaseException | None) -> psycopg.Error | None:
+    """The driver's error in the chain of causes."""
     import psycopg
 
     while error is not None:

@@ -1,4 +1,4 @@
-"""`taskcli migrate`: the schema, brought to the revision that this code is written for."""
+"""`taskcli migrate`: bring the schema to the revision that this code is written for."""
 
 from __future__ import annotations
 
@@ -7,26 +7,41 @@ from typing import Annotated
 import typer
 
 from . import environment, output
-from .failures import Failure, WrongUse, stopping_says
-from .verbs import DryRun, Json, Yes, confirmed
+from .failures import Failure, WrongUse, on_interrupt
+from .verbs import DryRun, Json, Yes, confirm
 
-_UNDONE = "what was under way was rolled back, and the schema is as it was"
+_ROLLED_BACK = "what was under way was rolled back, and the schema is as it was"
 
 
 def migrate(
     to: Annotated[
-        str | None, typer.Option(metavar="REV", help="Stop at this revision (with --down: `base`).")
+        str | None,
+        typer.Option(
+            metavar="REV",
+            help="Stop at this revision instead of the newest; with --down, go back to this one "
+            "(`base`: remove the tables).",
+        ),
     ] = None,
-    down: Annotated[bool, typer.Option("--down", help="Take the last revision back.")] = False,
+    down: Annotated[
+        bool,
+        typer.Option("--down", help="Take back the last revision, or all that come after --to."),
+    ] = False,
     sql: Annotated[
-        bool, typer.Option("--sql", help="Print a script for psql instead of running it.")
+        bool, typer.Option("--sql", help="Print a script for psql, and change nothing.")
     ] = False,
     grant: Annotated[
         str | None,
-        typer.Option(metavar="LOGIN", help="Let the server's login take the tenant's role."),
+        typer.Option(
+            metavar="LOGIN",
+            help="Also let this login, which the server connects as, take the tenant role.",
+        ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say what is behind or has drifted.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Only print what differs from this version; exit code 1 if something does.",
+        ),
     ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -34,8 +49,8 @@ def migrate(
 ) -> None:
     """Bring the schema to this version.
 
-    Each revision is shown as it is applied. All of them run in one transaction, alone: another
-    migration of the same database waits for its turn.
+    Each revision is printed as it is applied. All of them run in one transaction; a second
+    migration of the same database waits for the first.
     """
     if sum((down, sql, check, grant is not None)) > 1:
         raise WrongUse("choose one of --down, --sql, --check and --grant")
@@ -52,15 +67,15 @@ def migrate(
 
 
 def _print_script(to: str | None) -> None:
-    from taskcore import schema
+    from taskcore import migrations
 
-    output.line(schema.sql(_known(to or "head")).rstrip())
+    output.line(migrations.sql(_known(to or "head")).rstrip())
 
 
 def _check(as_json: bool) -> None:
-    from taskcore import schema
+    from taskcore import migrations
 
-    found = schema.check(environment.operator_url())
+    found = migrations.check(environment.operator_url())
     if as_json:
         output.document({"ok": not found, "differences": found})
     for difference in [] if as_json else found or ["OK"]:
@@ -73,47 +88,47 @@ def _check(as_json: bool) -> None:
 
 
 def _go_up(to: str, grant: str | None, *, as_json: bool) -> None:
-    from taskcore import admin, schema
+    from taskcore import admin, migrations
 
     url = environment.operator_url()
-    at, names = schema.current(url), [name for name, _ in schema.history()]
+    at, names = migrations.current(url), [name for name, _ in migrations.history()]
     if at in names and to in names and names.index(to) < names.index(at):
         raise WrongUse(f"the schema is at {at}, past {to}: `taskcli migrate --down --to {to}`")
-    with stopping_says(_UNDONE):
-        schema.upgrade(url, _known(to), report=output.note)
+    with on_interrupt(_ROLLED_BACK):
+        migrations.upgrade(url, _known(to), report=output.note)
         if grant is not None:
             with admin.connected(url) as session:
                 admin.grant(session, grant)
-            output.note(f"{grant} may take the role of the tenants")
-    _tell_where(schema.current(url), as_json)
+            output.note(f"{grant} may take the tenant role")
+    _print_revision(migrations.current(url), as_json)
 
 
 def _go_down(to: str, *, yes: bool, dry_run: bool, as_json: bool) -> None:
-    from taskcore import schema
+    from taskcore import migrations
 
     url = environment.operator_url()
-    names = [name for name, _ in schema.history()]
-    at = schema.current(url)
+    names = [name for name, _ in migrations.history()]
+    at = migrations.current(url)
     if at is None:
         raise Failure("there is nothing to take back: no migration has run here")
     if at in names:
-        target = names.index(at) - 1 if to == "-1" else _index(to)
+        target = names.index(at) - 1 if to == "-1" else _position(to)
         if target >= names.index(at):
             raise WrongUse(f"the schema is at {at}, which is not after {to}")
         back = ", ".join(reversed(names[target + 1 : names.index(at) + 1]))
-        lost = _tasks(url) if target < 0 else 0
+        lost = _count_tasks(url) if target < 0 else 0
         losing = f"with it {lost} tasks are lost for good" if target < 0 else "no task is lost"
         if dry_run:
             output.line(f"would take back {back}: {losing}")
             return
         if target < 0:
-            confirmed(f"Take back {back}? {losing[0].upper()}{losing[1:]}.", yes)
-    with stopping_says(_UNDONE):
-        schema.downgrade(url, to, report=output.note)
-    _tell_where(schema.current(url), as_json)
+            confirm(f"Take back {back}? {losing[0].upper()}{losing[1:]}.", yes)
+    with on_interrupt(_ROLLED_BACK):
+        migrations.downgrade(url, to, report=output.note)
+    _print_revision(migrations.current(url), as_json)
 
 
-def _tasks(url: str) -> int:
+def _count_tasks(url: str) -> int:
     from uuid import UUID
 
     from taskcore import admin
@@ -123,25 +138,26 @@ def _tasks(url: str) -> int:
 
 
 def _known(to: str) -> str:
+    """The revision, if there is one of that name."""
     if to != "head":
-        _index(to)
+        _position(to)
     return to
 
 
-def _index(to: str) -> int:
-    """The place of a revision in the history; what is before the first is at -1."""
-    from taskcore import schema
+def _position(to: str) -> int:
+    """The position of a revision in the history; `base` is -1."""
+    from taskcore import migrations
 
-    names = ["base", *(name for name, _ in schema.history())]
+    names = ["base", *(name for name, _ in migrations.history())]
     if to not in names:
         raise WrongUse(f"there is no revision {to}: there are {', '.join(names)}")
     return names.index(to) - 1
 
 
-def _tell_where(at: str | None, as_json: bool) -> None:
-    from taskcore import schema
+def _print_revision(at: str | None, as_json: bool) -> None:
+    from taskcore import migrations
 
     if as_json:
-        output.document({"revision": at, "head": schema.head()})
+        output.document({"revision": at, "head": migrations.head()})
     else:
-        output.note(f"the schema is at {at or 'nothing'}" + (" (head)" * (at == schema.head())))
+        output.note(f"the schema is at {at or 'nothing'}" + (" (head)" * (at == migrations.head())))

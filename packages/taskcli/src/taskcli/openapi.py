@@ -1,4 +1,4 @@
-"""`taskcli openapi`: the contract as a document."""
+"""`taskcli openapi`: the API's OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from . import output
 def openapi() -> None:
     """Print the OpenAPI document of the API.
 
-    It depends on no setting and no database.
+    It needs no settings and no database.
     """
-    from taskapi.app import create_app
-    from taskapi.settings import Settings
+    from taskapi.openapi.standalone import document
 
-    settings = Settings.model_validate(
-        {"DATABASE_URL": "postgresql://nowhere", "BETTER_AUTH_SECRET": "it opens nothing: " * 2}
-    )
-    output.document(create_app(settings).openapi())
+    output.document(document())

@@ -1,7 +1,7 @@
-"""How the command speaks: data to standard output, everything else to standard error.
+"""Prints: data to standard output, everything else to standard error.
 
-On a terminal data are tables; in a pipe they are lines of fields between tabs; with --json they
-are JSON, whose keys stay. What users have written can't move anybody's cursor.
+Data are tables on a terminal, tab-separated lines in a pipe, and JSON with stable keys with --json.
+Control characters in what users wrote are escaped, so they can't control the operator's terminal.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import typer
 
 Record = Mapping[str, object]
 
-quiet = False
-verbose = False
+_quiet = False
+_verbose = False
 
 
-def configure(*, be_quiet: bool, be_verbose: bool) -> None:
-    global quiet, verbose
-    quiet, verbose = be_quiet, be_verbose
+def configure(*, quiet: bool, verbose: bool) -> None:
+    """Set what --quiet and --verbose change, and print characters that a stream can't encode."""
+    global _quiet, _verbose
+    _quiet, _verbose = quiet, verbose
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -32,18 +33,18 @@ def configure(*, be_quiet: bool, be_verbose: bool) -> None:
 
 
 def note(text: str) -> None:
-    """Something for a person to know."""
-    if not quiet:
-        typer.echo(_harmless(text), err=True)
+    """Print a message for people, unless --quiet was given."""
+    if not _quiet:
+        typer.echo(_escaped(text), err=True)
 
 
 def error(text: str) -> None:
-    typer.echo(painted("taskcli: ", fg="red") + _harmless(text), err=True)
+    typer.echo(styled("taskcli: ", fg="red") + _escaped(text), err=True)
 
 
 def traceback(error: BaseException) -> None:
-    """Where it went wrong, for whoever asked for that."""
-    if verbose:
+    """Print the traceback if --verbose was given."""
+    if _verbose:
         from traceback import print_exception
 
         print_exception(error)
@@ -52,13 +53,18 @@ def traceback(error: BaseException) -> None:
 # --- data -----------------------------------------------------------------------------------------
 
 
+def shows_progress() -> bool:
+    """Whether a progress bar is wanted and can be seen."""
+    return not _quiet and sys.stderr.isatty()
+
+
 def line(text: str) -> None:
-    """One line of data, as it is."""
+    """Print one line of data, unchanged."""
     typer.echo(text)
 
 
 def rows(records: Sequence[Record], *, as_json: bool, columns: Iterable[str]) -> None:
-    """Several things of one kind, with a column for each of the keys."""
+    """Print records of one kind; `columns` are the keys that tables show, JSON has all of them."""
     if as_json:
         document(list(records))
         return
@@ -69,15 +75,15 @@ def rows(records: Sequence[Record], *, as_json: bool, columns: Iterable[str]) ->
 
         table = Table(*(name.replace("_", " ") for name in names))
         for record in records:
-            table.add_row(*(Text(shown(record.get(name))) for name in names))
+            table.add_row(*(Text(text_of(record.get(name))) for name in names))
         _print(table)
         return
-    for cells in (names, *([shown(record.get(name)) for name in names] for record in records)):
+    for cells in (names, *([text_of(record.get(name)) for name in names] for record in records)):
         line("\t".join(cells))
 
 
 def record(values: Record, *, as_json: bool) -> None:
-    """One thing, a line for each of its keys."""
+    """Print one record, one line per key."""
     if as_json:
         document(values)
         return
@@ -87,32 +93,32 @@ def record(values: Record, *, as_json: bool) -> None:
 
         table = Table(show_header=False, box=None)
         for name, value in values.items():
-            table.add_row(Text(name.replace("_", " "), "bold"), Text(shown(value)))
+            table.add_row(Text(name.replace("_", " "), "bold"), Text(text_of(value)))
         _print(table)
         return
     for name, value in values.items():
-        line(f"{name}\t{shown(value)}")
+        line(f"{name}\t{text_of(value)}")
 
 
 def box(values: Mapping[str, str]) -> None:
-    """Values to be copied: between two lines, each as long as it is and with nothing beside it."""
+    """Print values for copying: between two rules, unwrapped and with nothing to their right."""
     from shutil import get_terminal_size
 
     rule = "─" * min(get_terminal_size().columns, 80) if sys.stdout.isatty() else "-" * 72
     line(rule)
     for name, value in values.items():
-        line(painted(f"{name:<9}", bold=True) + value)
+        line(styled(f"{name:<9}", bold=True) + value)
     line(rule)
     sys.stdout.flush()
 
 
 def document(value: object) -> None:
-    """JSON, in ASCII: whatever terminal or program reads it."""
-    line(json.dumps(value, indent=2, default=_plain))
+    """Print JSON in ASCII, which no terminal and no program misreads."""
+    line(json.dumps(value, indent=2, default=_json_value))
 
 
-def shown(value: object) -> str:
-    """A value as people read it, on one line."""
+def text_of(value: object) -> str:
+    """A value for people to read, on one line."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -120,14 +126,14 @@ def shown(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, (list, tuple)):
-        return ", ".join(shown(item) for item in value) or "-"
+        return ", ".join(text_of(item) for item in value) or "-"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {shown(item)}" for name, item in value.items()) or "-"
-    return _harmless(str(value), {"\n": "\\n", "\t": "\\t"})
+        return ", ".join(f"{name} {text_of(item)}" for name, item in value.items()) or "-"
+    return _escaped(str(value), {"\n": "\\n", "\t": "\\t"})
 
 
-def size(number: int) -> str:
-    """Bytes as people read them."""
+def readable_size(number: int) -> str:
+    """A number of bytes with a unit, such as 1.5 MB."""
     amount, units = float(number), iter(("kB", "MB", "GB", "TB"))
     unit = "bytes"
     while amount >= 1024 and unit != "TB":
@@ -135,16 +141,16 @@ def size(number: int) -> str:
     return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
 
 
-def _plain(value: object) -> object:
+def _json_value(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return str(value)
 
 
-def _harmless(text: str, also: Mapping[str, str] | None = None) -> str:
-    """The text without what a terminal would obey."""
-    for character, written in (also or {}).items():
-        text = text.replace(character, written)
+def _escaped(text: str, replacements: Mapping[str, str] | None = None) -> str:
+    """The text with control and other unprintable characters escaped."""
+    for character, replacement in (replacements or {}).items():
+        text = text.replace(character, replacement)
     return "".join(
         character
         if character.isprintable() or character in "\n\t"
@@ -153,8 +159,8 @@ def _harmless(text: str, also: Mapping[str, str] | None = None) -> str:
     )
 
 
-def painted(text: str, **style: Any) -> str:
-    """The text in a colour or in bold, unless colours aren't wanted; a pipe drops them anyway."""
+def styled(text: str, **style: Any) -> str:
+    """The text with a colour or in bold, unless NO_COLOR is set; in a pipe, echo drops both."""
     import os
 
     return text if os.environ.get("NO_COLOR") else typer.style(text, **style)

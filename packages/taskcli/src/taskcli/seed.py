@@ -1,8 +1,7 @@
-"""`taskcli seed`: many realistic tasks, quickly."""
+"""`taskcli seed`: add made-up users and tasks by COPY."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import environment, output
-from .failures import Failure, stopping_says
+from .failures import Failure, on_interrupt
 from .verbs import Json
 
 if TYPE_CHECKING:
@@ -20,22 +19,29 @@ if TYPE_CHECKING:
 
     from .dataset import Dataset
 
-_PEOPLE = 10_000
+_USERS_PER_STATEMENT = 10_000
 
 
 def seed(
-    users: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many users.")] = 10,
-    tasks: Annotated[int, typer.Option(min=0, help="How many tasks, of all together.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Other numbers give other data.")] = 1,
+    users: Annotated[int, typer.Option(min=1, max=10_000_000, help="Number of users.")] = 10,
+    tasks: Annotated[
+        int, typer.Option(min=0, help="Number of tasks, of all users together.")
+    ] = 1000,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Which data: each number gives other users and tasks.")
+    ] = 1,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Even if the database holds data of others.")
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Add them even if the database has users or tasks of others."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Fill the database with made-up users and tasks.
 
-    The same numbers always give the same data. What is there already is not put in again: run the
-    same command once more to go on where one was stopped.
+    The same numbers always give the same data. Rows that exist are not added again, so run the
+    same command once more to continue after a stop.
     """
     from taskcore import admin
 
@@ -44,17 +50,20 @@ def seed(
     data = Dataset(seed, users, tasks)
     started = perf_counter()
     with admin.connected(environment.operator_url()) as session:
-        _refuse_foreign(session, yes)
-        people = _add_people(session, data)
-        added = _add_tasks(session, data)
+        _refuse_data_of_others(session, yes)
+        users_added = _add_users(session, data)
+        tasks_added = _add_tasks(session, data)
     seconds = perf_counter() - started
-    rate = round(added / seconds)
-    output.note(f"{people} users and {added} tasks were added in {seconds:.1f} s ({rate} a second)")
+    rate = round(tasks_added / seconds)
+    output.note(
+        f"{users_added} users and {tasks_added} tasks were added in {seconds:.1f} s "
+        f"({rate} a second)"
+    )
     if as_json:
         output.document(
             {
-                "users_added": people,
-                "tasks_added": added,
+                "users_added": users_added,
+                "tasks_added": tasks_added,
                 "tasks": tasks,
                 "seconds": round(seconds, 3),
                 "tasks_per_second": rate,
@@ -62,29 +71,29 @@ def seed(
         )
 
 
-def _refuse_foreign(session: Admin, yes: bool) -> None:
+def _refuse_data_of_others(session: Admin, yes: bool) -> None:
     from taskcore import admin
 
     from .dataset import PREFIX
 
     if yes:
         return
-    users, tasks = admin.holds_others(session, PREFIX)
+    users, tasks = admin.count_others(session, PREFIX)
     if users or tasks:
         raise Failure(
             f"the database holds {users} users and {tasks} tasks of others; nothing was changed; "
-            "--yes adds the made-up ones beside them"
+            "--yes adds the made-up data all the same"
         )
 
 
-def _add_people(session: Admin, data: Dataset) -> int:
+def _add_users(session: Admin, data: Dataset) -> int:
     from taskcore import admin
 
     if admin.users_table(session).name is None:
         return 0
-    people, added = data.people(), 0
-    with stopping_says("some users are in, and no task yet; run the same command to go on"):
-        while some := list(islice(people, _PEOPLE)):
+    rows, added = data.user_rows(), 0
+    with on_interrupt("some users are in, and no task yet; run the same command to go on"):
+        while some := list(islice(rows, _USERS_PER_STATEMENT)):
             added += admin.add_users(session, some)
     return added
 
@@ -92,27 +101,29 @@ def _add_people(session: Admin, data: Dataset) -> int:
 def _add_tasks(session: Admin, data: Dataset) -> int:
     from taskcore import admin
 
+    from .dataset import COLUMNS
+
     added = done = 0
     with _progress(data.tasks) as advance:
         for batch in data.batches():
-            with stopping_says(
-                f"{done} of {data.tasks} tasks are in, and no part of a batch; run the same "
-                "command to go on"
+            with on_interrupt(
+                f"{done} of {data.tasks} tasks are in, and no part of the next batch; run the "
+                "same command to go on"
             ):
                 first, last = data.task_id(batch[0]), data.task_id(batch[-1])
-                there = admin.count_between(session, first, last)
-                if there == len(batch):
+                existing = admin.count_between(session, first, last)
+                if existing == len(batch):
                     advance(len(batch))
-                elif there == 0:
-                    added += admin.copy_in(session, _counted(data, batch, advance))
+                elif existing == 0:
+                    added += admin.copy_in(session, COLUMNS, _blocks(data, batch, advance))
                 else:
-                    blocks = _counted(data, batch, advance)
-                    added += admin.add_missing(session, blocks).tasks
+                    blocks = _blocks(data, batch, advance)
+                    added += admin.add_missing(session, COLUMNS, blocks).tasks
             done += len(batch)
     return added
 
 
-def _counted(data: Dataset, batch: range, advance: Callable[[int], None]) -> Iterator[bytes]:
+def _blocks(data: Dataset, batch: range, advance: Callable[[int], None]) -> Iterator[bytes]:
     for block in data.blocks(batch):
         yield block
         advance(block.count(b"\n"))
@@ -120,8 +131,8 @@ def _counted(data: Dataset, batch: range, advance: Callable[[int], None]) -> Ite
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar with rate and remaining time, where somebody looks at it."""
-    if output.quiet or not sys.stderr.isatty():
+    """A progress bar with rate and remaining time, if standard error is a terminal."""
+    if not output.shows_progress():
         yield lambda _: None
         return
     from rich.console import Console

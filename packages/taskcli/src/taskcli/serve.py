@@ -1,4 +1,4 @@
-"""`taskcli serve`: the API, until it is told to stop."""
+"""`taskcli serve`: run the API until a signal stops it."""
 
 from __future__ import annotations
 
@@ -16,28 +16,45 @@ if TYPE_CHECKING:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Instead of HOST.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Instead of PORT.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address or host name to listen on, instead of HOST.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on, instead of PORT.")
+    ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Processes; instead of WEB_CONCURRENCY, else one."),
+        typer.Option(
+            min=1,
+            max=256,
+            help="Number of processes, instead of WEB_CONCURRENCY; 1 if neither is set.",
+        ),
     ] = None,
-    reload: Annotated[bool, typer.Option("--reload", help="Anew when its code changes.")] = False,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Restart when the code of taskapi or taskcore changes.")
+    ] = False,
     log_level: Annotated[
-        Literal["info", "warning", "error"], typer.Option(help="What is logged at least.")
+        Literal["info", "warning", "error"],
+        typer.Option(help="Log messages of this level and above; requests are logged as info."),
     ] = "info",
     fd: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="A listening socket that was passed on.")
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            help="Listen on this file descriptor, a socket that the parent process passed on. "
+            "Can be repeated.",
+        ),
     ] = None,
     check: Annotated[
-        bool, typer.Option(help="Whether to look at the database's schema before listening.")
+        bool,
+        typer.Option(help="Check the database's schema first; refuse to start if it is behind."),
     ] = True,
-    leash: Annotated[int | None, typer.Option(hidden=True)] = None,
+    parent_pipe: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve the API.
 
     Settings and schema are checked before the port is opened. With several workers, one that dies
-    is replaced. SIGTERM drains: /health/ready says no for a while, then what is in flight ends.
+    is replaced. SIGTERM drains: /health/ready answers 503 for a while, then requests in flight end.
     """
     if fd and (host or port is not None):
         raise WrongUse("--fd is a socket already: leave --host and --port away")
@@ -46,31 +63,29 @@ def serve(
             environment.put(name, str(value), "flag")
     import logging
 
-    from . import listening
+    from . import sockets
 
     settings = environment.settings()
-    number = workers or _from_environment()
+    number = workers or _workers_from_environment()
     if reload and number > 1:
         raise WrongUse("--reload serves with one worker")
-    if leash is not None:
-        listening.end_with(leash)
+    if parent_pipe is not None:
+        sockets.stop_with_parent(parent_pipe)
 
-    from taskapi import logs
-    from taskapi.server import serve as run
+    from taskapi import logs, server
 
-    logs.configure(settings.log_format)
-    logging.disable(getattr(logging, log_level.upper()) - 1)
+    logs.configure(settings.log_format, log_level)
     if check:
         _check_schema(settings)
-    sockets = listening.inherited(fd) if fd else listening.bound(settings.host, settings.port)
-    if leash is None:
+    listeners = sockets.from_descriptors(fd) if fd else sockets.bind(settings.host, settings.port)
+    if parent_pipe is None:  # the supervisor has said it for its workers
         logging.getLogger("taskcli").info(
-            "serving on %s", " and ".join(listening.addresses(sockets))
+            "serving on %s", " and ".join(sockets.addresses(listeners))
         )
     if number == 1 and not reload:
         try:
-            run(settings, sockets)
-        except SystemExit as end:  # uvicorn's code for a start that failed is its own
+            server.serve(settings, listeners)
+        except SystemExit as end:  # uvicorn exits with 3 if the application can't start
             raise typer.Exit(1 if end.code else 0) from None
         return
 
@@ -78,57 +93,59 @@ def serve(
 
     options = ["--log-level", log_level]
     watched = source_directories() if reload else []
-    if code := Supervisor(sockets, number, options, watched).run():
+    if code := Supervisor(listeners, number, options, watched).run():
         raise typer.Exit(code)
 
 
 def source_directories() -> list[Path]:
-    """Where the code of the server is."""
+    """The directories with the server's code."""
     import taskapi
     import taskcore
 
     return [Path(str(package.__file__)).parent for package in (taskapi, taskcore)]
 
 
-def _from_environment() -> int:
+def _workers_from_environment() -> int:
     text = os.environ.get("WEB_CONCURRENCY") or "1"
     if not text.isdecimal() or not 1 <= int(text) <= 256:
         raise WrongUse("WEB_CONCURRENCY must be a number of processes, 1 to 256")
     return int(text)
 
 
+_WITHOUT_DATABASE = "%s; serving all the same, /health/ready says when it is there"
+
+
 def _check_schema(settings: Settings) -> None:
-    """Refuse to start where nothing could ever be served; what may pass is only said."""
+    """Refuse to start if no request could succeed; for a temporary failure, only log a warning."""
     import logging
 
-    from taskcore import Database, DatabaseNotReady, TaskcoreError, schema
-    from taskcore.revision import database_revision
+    from taskcore import Database, DatabaseNotReady, TaskcoreError, migrations
 
     log = logging.getLogger("taskcli")
     url = settings.database_url.get_secret_value()
-    if reason := _unreachable(url):
-        kind, sentence = reason
-        if kind not in failures.PASSING:
+    if failure := _connection_failure(url):
+        kind, sentence = failure
+        if kind not in failures.TEMPORARY:
             raise Failure(sentence)
-        log.warning("%s; serving all the same, /health/ready says when it is there", sentence)
+        log.warning(_WITHOUT_DATABASE, sentence)
         return
     try:
         with Database(url, max_size=1, timeout=settings.deadline) as database:
-            at = database.run(database_revision())
+            at = database.run(migrations.database_revision())
     except DatabaseNotReady as error:
         raise Failure(str(error).rstrip(".")) from error
     except TaskcoreError as error:
-        log.warning("%s; serving all the same, /health/ready says when it is there", error)
+        log.warning(_WITHOUT_DATABASE, error)
         return
-    if at is None or at in schema.older_revisions():
+    if migrations.is_behind(at):
         raise Failure(
-            f"the schema is at {at or 'nothing'}, and this version needs {schema.head()}: "
+            f"the schema is at {at or 'nothing'}, and this version needs {migrations.head()}: "
             "run `taskcli migrate`"
         )
 
 
-def _unreachable(url: str) -> tuple[str | None, str] | None:
-    """Why no connection can be had, if that is so."""
+def _connection_failure(url: str) -> tuple[str | None, str] | None:
+    """The kind of failure and its sentence, if no connection can be made."""
     import psycopg
 
     from taskcore.urls import libpq_conninfo
@@ -136,6 +153,6 @@ def _unreachable(url: str) -> tuple[str | None, str] | None:
     try:
         psycopg.connect(libpq_conninfo(url), connect_timeout=5).close()
     except psycopg.Error as error:
-        kind, _ = failures.kind_of_refusal(error)
-        return kind, failures.refusal(error) or output.shown(error)
+        kind, _ = failures.connection_failure_kind(error)
+        return kind, failures.connection_failure(error) or output.text_of(error)
     return None

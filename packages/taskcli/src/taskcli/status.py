@@ -1,4 +1,4 @@
-"""`taskcli status`: where the schema is, and what is around it."""
+"""`taskcli status`: the schema's revision, the users table and the tenant role."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from .verbs import Json
 
 
 def status(as_json: Json = False) -> None:
-    """Say which revision the database is at, and what is pending.
+    """Print the database's revision and which revisions are pending.
 
-    And which users table the tasks refer to, and who may take the role of the tenants.
+    Also which users table the tasks refer to, and which logins may take the tenant role.
     """
-    from taskcore import admin, schema
+    from taskcore import admin, migrations
 
     url = environment.operator_url()
-    at, history = schema.current(url), schema.history()
+    at, history = migrations.current(url), migrations.history()
     names = [name for name, _ in history]
     pending = history[names.index(at) + 1 :] if at in names else history if at is None else []
     with admin.connected(url) as session:
         users = admin.users_table(session) if at is not None else None
-        role = admin.tenants(session)
+        role = admin.tenant_role(session)
     table = "not adopted yet" if users is None else users.name or "none"
     output.record(
         {
             "revision": at,
-            "head": schema.head(),
+            "head": migrations.head(),
             "pending": [f"{name} {purpose}" for name, purpose in pending],
             "users_table": table,
             "users_table_is_ours": users is not None and users.ours,
@@ -36,4 +36,4 @@ def status(as_json: Json = False) -> None:
         as_json=as_json,
     )
     if at is not None and at not in names:
-        output.note(f"revision {at} is newer than this taskcli, which knows {schema.head()}")
+        output.note(f"revision {at} is newer than this taskcli, which knows {migrations.head()}")

@@ -1,4 +1,4 @@
-"""`taskcli tasks`: anybody's tasks, seen, taken out and brought in. Outside the tenants' lock."""
+"""`taskcli tasks`: list, export and import tasks of any user, with the login that owns them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Annotated, BinaryIO
 import typer
 
 from . import environment, output
-from .failures import Failure, stopping_says
+from .failures import on_interrupt
 from .verbs import Json
 
-User = Annotated[str, typer.Option(metavar="ID", help="Whose.", show_default=False)]
 _COLUMNS = ("id", "title", "completed", "created_at", "updated_at")
 
 
 def list_(
-    user: User,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    user: Annotated[str, typer.Option(metavar="ID", help="User id.", show_default=False)],
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many tasks.")] = 100,
     as_json: Json = False,
 ) -> None:
     """List a user's tasks, newest first."""
@@ -35,10 +34,13 @@ def list_(
 
 def export(
     user: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only this user's.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="ID", help="Export only the tasks of this user id.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Write tasks to standard output, a line of JSON each.
+    """Write tasks to standard output, one JSON object per line.
 
     `taskcli tasks import` reads them. The same tasks always give the same bytes.
     """
@@ -57,23 +59,27 @@ def export(
 def import_(
     file: Annotated[
         Path | None,
-        typer.Argument(help="What `export` wrote; else standard input.", show_default=False),
+        typer.Argument(
+            help="A file that `taskcli tasks export` wrote; without it, standard input is read.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read what `export` wrote: all of it, or nothing if there is a mistake in it.
+    """Add the tasks of an export; if one line is wrong, nothing is imported.
 
-    Tasks that are there already stay as they are. Users that don't exist are added, where the
-    users table is our own.
+    Tasks whose ids exist already are not changed. Users that don't exist are added if
+    `taskcli migrate` made the users table.
     """
     from taskcore import admin
+    from taskcore.tasks.fields import TASK_COLUMNS
 
     with (
-        stopping_says("nothing was imported"),
+        on_interrupt("nothing was imported"),
         open(file, "rb") if file else sys.stdin.buffer as source,
         admin.connected(environment.operator_url()) as session,
     ):
-        added = admin.add_missing(session, _lines(source), make_users=True)
+        added = admin.add_missing(session, TASK_COLUMNS, _lines(source), make_users=True)
     output.note(
         f"{added.tasks} tasks were added" + f", and {added.users} users" * (added.users > 0)
     )
@@ -82,31 +88,9 @@ def import_(
 
 
 def _lines(source: BinaryIO) -> Iterator[bytes]:
-    from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
+    """The lines of an export as lines for COPY."""
+    from taskcore.admin import copy_line
 
-    from taskcore import InvalidInput, TaskRead
-    from taskcore.admin import line
-    from taskcore.schemas import clean, valid_owner
+    from .exported_task import read
 
-    class Line(TaskRead):
-        """What the table can hold, which is more than what may be put in by a user."""
-
-        model_config = ConfigDict(extra="forbid")
-        title: str = Field(max_length=500)
-        created_at: AwareDatetime
-        updated_at: AwareDatetime
-
-    for number, text in enumerate(source, 1):
-        try:
-            task = Line.model_validate_json(text)
-            valid_owner(task.user_id)
-            clean(task.title + (task.description or ""))
-        except ValidationError as error:
-            fault = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(map(str, fault["loc"])) or "it"
-            raise Failure(
-                f"line {number} is no task ({where}: {fault['msg']}); nothing was imported"
-            ) from None
-        except (InvalidInput, ValueError) as error:
-            raise Failure(f"line {number}: {error}; nothing was imported") from None
-        yield line(task)
+    return map(copy_line, read(source))

@@ -1,4 +1,4 @@
-"""`taskcli token`: a token for development, and what is wrong with one."""
+"""`taskcli token`: print a token for development, or say why a token is refused."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def token(
-    user: Annotated[str | None, typer.Option(metavar="ID", help="The user it is for.")] = None,
-    ttl: Annotated[str, typer.Option(help="How long it holds: 90s, 15m, 12h, 7d.")] = "1h",
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="User id; print a token for this user.")
+    ] = None,
+    ttl: Annotated[str, typer.Option(help="Lifetime of the token: 90s, 15m, 12h, 7d.")] = "1h",
     inspect: Annotated[
         str | None,
-        typer.Option(metavar="JWT", help="Verify this token instead; - reads standard input."),
+        typer.Option(metavar="JWT", help="Verify this token; - reads it from standard input."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print a development token, or say whether one is accepted.
+    """Print a token for development, or say whether the server accepts a token.
 
-    It is signed with BETTER_AUTH_SECRET, for a user that exists.
+    The token is signed with BETTER_AUTH_SECRET. The user must exist.
     """
     if (user is None) == (inspect is None):
         raise WrongUse("give either --user ID or --inspect JWT")
@@ -42,31 +44,31 @@ def _make(user: str, ttl: str, as_json: bool) -> None:
     if settings.better_auth_secret is None:
         raise WrongUse("set BETTER_AUTH_SECRET: a development token is signed with it")
     _must_exist(user)
-    ends = int(time.time()) + seconds
-    text = signed(
+    expires_at = int(time.time()) + seconds
+    text = sign(
         user,
-        ends,
+        expires_at,
         settings.better_auth_secret.get_secret_value(),
         iss=settings.jwt_issuer,
         aud=settings.jwt_audience,
     )
     if as_json:
-        output.document({"token": text, "user_id": user, "expires_at": ends})
+        output.document({"token": text, "user_id": user, "expires_at": expires_at})
     else:
         output.line(text)
 
 
-def signed(user: str, ends: int, secret: str, **claims: str | None) -> str:
-    """A token as a frontend would sign it."""
+def sign(user: str, expires_at: int, secret: str, **claims: str | None) -> str:
+    """A token as a frontend signs it."""
     import jwt
 
-    payload: dict[str, Any] = {"sub": user, "iat": int(time.time()), "exp": ends}
+    payload: dict[str, Any] = {"sub": user, "iat": int(time.time()), "exp": expires_at}
     payload |= {name: value for name, value in claims.items() if value is not None}
     return jwt.encode(payload, secret, "HS256")
 
 
 def duration(text: str) -> int:
-    """The seconds that 90s, 15m, 12h or 7d are."""
+    """The seconds of 90s, 15m, 12h or 7d."""
     parts = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", text)
     if parts is None:
         raise WrongUse(f"--ttl {text} is no duration: write 90s, 15m, 12h or 7d")
@@ -94,9 +96,9 @@ def _inspect(text: str, as_json: bool) -> None:
 
     text = typer.get_text_stream("stdin").read() if text == "-" else text
     try:
-        user = asyncio.run(_identified(text.strip().removeprefix("Bearer ")))
+        user = asyncio.run(_identify(text.strip().removeprefix("Bearer ")))
     except Problem as problem:
-        reason = problem.why or problem.kind.detail.rstrip(".")
+        reason = problem.reason or problem.kind.detail.rstrip(".")
         if as_json:
             output.document({"valid": False, "code": problem.kind.code, "reason": reason})
         raise Failure(f"the token would be refused: {reason} ({problem.kind.code})") from problem
@@ -104,15 +106,16 @@ def _inspect(text: str, as_json: bool) -> None:
         output.document({"valid": True, "user_id": user})
     else:
         output.line(user)
-        output.note("the token would be accepted, and is this user's")
+        output.note("the token would be accepted, as this user's")
 
 
-async def _identified(text: str) -> str:
-    from taskapi.auth import door_for
+async def _identify(text: str) -> str:
+    """The user of a token, verified as the server verifies it."""
+    from taskapi.auth import authenticator_for
 
-    door = door_for(environment.settings())
-    await door.open()
+    authenticator = authenticator_for(environment.settings())
+    await authenticator.open()
     try:
-        return await door.identify([(b"authorization", b"Bearer " + text.encode())])
+        return await authenticator.identify([(b"authorization", b"Bearer " + text.encode())])
     finally:
-        await door.close()
+        await authenticator.close()

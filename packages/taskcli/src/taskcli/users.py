@@ -1,4 +1,4 @@
-"""`taskcli users`: who has tasks. Outside the lock of the tenants on purpose."""
+"""`taskcli users`: list, show, add and delete users, with the login that owns the tables."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Annotated
 import typer
 
 from . import environment, output
-from .verbs import DryRun, Json, Yes, confirmed
+from .verbs import DryRun, Json, Yes, confirm
 
-User = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
+User = Annotated[str, typer.Argument(metavar="ID", help="User id.", show_default=False)]
 _COLUMNS = ("id", "email", "name", "created_at", "tasks", "completed", "last_change")
 
 
 def list_(
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
-    after: Annotated[str, typer.Option(metavar="ID", help="Only those after this id.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many users.")] = 100,
+    after: Annotated[
+        str, typer.Option(metavar="ID", help="Start after this user id.", show_default=False)
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """List users with the number of their tasks."""
@@ -43,16 +45,17 @@ def add(
     name: Annotated[str | None, typer.Option(help="The user's name.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Add a user, where the users table is our own.
+    """Add a user, if `taskcli migrate` made the users table.
 
-    Refused where the users are Better Auth's: there they sign up.
+    It is refused if the users table belongs to another program, such as Better Auth: users sign
+    up there.
     """
     from taskcore import admin
 
     with admin.connected(environment.operator_url()) as session:
-        made = admin.add_user(session, user, email=email, name=name)
+        added = admin.add_user(session, user, email=email, name=name)
         found = admin.show_user(session, user)
-    output.note(f"{user} was added" if made else f"{user} was there already; nothing was changed")
+    output.note(f"{user} was added" if added else f"{user} was there already; nothing was changed")
     if as_json:
         output.document(asdict(found))
 
@@ -66,21 +69,26 @@ def delete(user: User, yes: Yes = False, dry_run: DryRun = False) -> None:
         if dry_run:
             output.line(f"would delete {user} and {found.tasks} tasks")
             return
-        confirmed(f"Delete {user} and {found.tasks} tasks for good?", yes)
+        confirm(f"Delete {user} and {found.tasks} tasks for good?", yes)
         deleted = admin.delete_user(session, user)
     output.note(f"{user} was deleted, and {deleted} tasks")
 
 
 def adopt(
     table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="`schema.table`, or none.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="`schema.table`, or `none` if users are in another database.",
+            show_default=False,
+        ),
     ],
 ) -> None:
-    """Point the tasks at another users table.
+    """Make the tasks refer to another users table.
 
-    In one transaction: the foreign key, and what the server asks. `none` where the users are in
-    another database.
+    One transaction changes the foreign key and the function that tells the server whether a user
+    exists.
     """
-    from taskcore import schema
+    from taskcore import migrations
 
-    schema.adopt_users(environment.operator_url(), table, report=output.note)
+    migrations.adopt_users(environment.operator_url(), table, report=output.note)

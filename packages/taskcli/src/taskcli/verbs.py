@@ -1,4 +1,4 @@
-"""What every verb shares: its settings, how much it says, and what becomes of its failures."""
+"""Adds verbs to the command, with the options and the error handling that all of them share."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from typer.core import TyperGroup
 
 from . import environment, failures, output
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, with keys that stay.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be lost, and change nothing.")
+    bool, typer.Option("--dry-run", help="Print what would be lost, and change nothing.")
 ]
 
-_QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what was asked for.")]
-_VERBOSE = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks too.")]
+_QUIET = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only data and errors, no notes.")
+]
+_VERBOSE = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print the traceback of an error too.")
+]
 _DATABASE_URL = Annotated[
     str | None,
     typer.Option(
         "--database-url",
         metavar="URL",
-        help="The database; instead of DATABASE_URL and DATABASE_URL_UNPOOLED.",
+        help="PostgreSQL URL, instead of DATABASE_URL and DATABASE_URL_UNPOOLED.",
     ),
 ]
 _SHARED = {"database_url": (_DATABASE_URL, None), "quiet": (_QUIET, False)}
@@ -35,14 +39,14 @@ _SHARED["verbose"] = (_VERBOSE, False)
 _EXAMPLE = " [dim]"
 
 
-class Verbs(TyperGroup):
-    """A group of verbs, which says less of each where a shell asks how a line goes on."""
+class VerbGroup(TyperGroup):
+    """A group of verbs whose shell completion leaves the examples out."""
 
-    def main(self, *arguments: Any, **more: Any) -> Any:
+    def main(self, *arguments: Any, **options: Any) -> Any:
         if "_TASKCLI_COMPLETE" in os.environ:
-            # What stands beside a word must stay in one line: fish takes the next for another word.
+            # So wide that no description wraps: fish takes each line for another completion.
             os.environ["COLUMNS"] = "1000"
-        return super().main(*arguments, **more)
+        return super().main(*arguments, **options)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         items = super().shell_complete(ctx, incomplete)
@@ -60,24 +64,24 @@ def add(
     name: str | None = None,
     database: bool = True,
 ) -> None:
-    """Make a function a verb of the command; `database` says that it takes --database-url."""
+    """Make a function a verb of the command, with --database-url if `database` is true."""
     shared = {key: value for key, value in _SHARED.items() if database or key != "database_url"}
     signature = inspect.signature(function, eval_str=True)
 
     @functools.wraps(function)
     def command(**options: Any) -> None:
         given = {key: options.pop(key, None) for key in _SHARED}
-        output.configure(be_quiet=bool(given["quiet"]), be_verbose=bool(given["verbose"]))
-        with failures.reported():
+        output.configure(quiet=bool(given["quiet"]), verbose=bool(given["verbose"]))
+        with failures.exit_on_error():
             environment.load({environment.DATABASE: given["database_url"]})
             function(**options)
 
-    more = [
+    shared_parameters = [
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
         for key, (kind, default) in shared.items()
     ]
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
-    command.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+    command.__signature__ = signature.replace(parameters=[*own, *shared_parameters])  # type: ignore[attr-defined]
     text = inspect.getdoc(function) or ""
     summary = text.partition("\n\n")[0].replace("\n", " ")
     app.command(
@@ -89,18 +93,20 @@ def add(
 
 
 def with_example(summary: str, example: str) -> str:
-    """What the list of verbs says of one."""
+    """The text for a verb in the list of verbs."""
     return f"{summary}{_EXAMPLE}{example}[/dim]"
 
 
-def confirmed(question: str, yes: bool) -> None:
-    """Go on only if somebody says so."""
+def confirm(question: str, yes: bool) -> None:
+    """Ask the question, and return only if the answer is yes."""
     import sys
 
     if yes:
         return
     if not sys.stdin.isatty():
-        raise failures.WrongUse(f"{question} Nobody is there to be asked: add --yes")
+        raise failures.WrongUse(
+            f"{question} Standard input is not a terminal to answer on: add --yes"
+        )
     typer.echo(f"{question} [y/N] ", nl=False, err=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise failures.Failure("nothing was changed")

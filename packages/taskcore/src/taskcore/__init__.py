@@ -1,7 +1,5 @@
 """Tasks that belong to one user each: models, operations and the database that runs them."""
 
-from .database import AsyncDatabase, Database
-from .effects import Op
 from .errors import (
     ConnectionLost,
     DatabaseClosed,
@@ -9,20 +7,37 @@ from .errors import (
     DatabaseNotReady,
     DatabaseUnavailable,
     DeadlineExceeded,
+    DiskFull,
+    EmbeddedUnavailable,
     InvalidInput,
+    MigrationFailed,
     NoConnection,
+    NotPermitted,
     NotTaskOwner,
+    OperationRefused,
+    PermissionMissing,
     RowRefused,
     SchemaError,
+    SchemaLocked,
+    SchemaMissing,
     SessionRefused,
     StaleTask,
     TaskcoreError,
-    TaskMissed,
     TaskNotFound,
+    TenantRoleMissing,
+    TenantRoleNotCreated,
+    TenantRoleRefused,
+    UnknownRevision,
     UnknownUser,
+    UsersNotOurs,
+    UsersTableRefused,
 )
+from .execution.database import AsyncDatabase, Database
+from .execution.op import Op
+from .execution.session import run_in
 from .models import Task, User
-from .operations import (
+from .tasks.fields import TaskCreate, TaskCreated, TaskRead, TaskUpdate
+from .tasks.operations import (
     create_task,
     delete_task,
     get_task,
@@ -31,8 +46,6 @@ from .operations import (
     toggle_task,
     update_task,
 )
-from .schemas import TaskCreate, TaskCreated, TaskRead, TaskUpdate
-from .session import run_in
 
 __all__ = [
     "AsyncDatabase",
@@ -43,24 +56,37 @@ __all__ = [
     "DatabaseNotReady",
     "DatabaseUnavailable",
     "DeadlineExceeded",
+    "DiskFull",
+    "EmbeddedUnavailable",
     "InvalidInput",
+    "MigrationFailed",
     "NoConnection",
+    "NotPermitted",
     "NotTaskOwner",
     "Op",
+    "OperationRefused",
+    "PermissionMissing",
     "RowRefused",
     "SchemaError",
+    "SchemaLocked",
+    "SchemaMissing",
     "SessionRefused",
     "StaleTask",
     "Task",
     "TaskCreate",
     "TaskCreated",
-    "TaskMissed",
     "TaskNotFound",
     "TaskRead",
     "TaskUpdate",
     "TaskcoreError",
+    "TenantRoleMissing",
+    "TenantRoleNotCreated",
+    "TenantRoleRefused",
+    "UnknownRevision",
     "UnknownUser",
     "User",
+    "UsersNotOurs",
+    "UsersTableRefused",
     "create_task",
     "delete_task",
     "get_task",

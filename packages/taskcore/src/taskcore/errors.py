@@ -1,8 +1,8 @@
-"""Everything that can go wrong, as one tree without HTTP and without database text.
+"""Every error of this package, as one tree that knows neither HTTP nor the database's messages.
 
     TaskcoreError
-    ├── InvalidInput (ValueError)      the caller's fault, said before anything is sent
-    ├── TaskMissed                     the operation hit no row, and this is why
+    ├── InvalidInput (ValueError)      an argument is wrong; nothing was sent to the database
+    ├── OperationRefused               the operation found no row to work on, for this reason:
     │   ├── UnknownUser
     │   ├── NotTaskOwner
     │   ├── TaskNotFound
@@ -10,23 +10,28 @@
     ├── DatabaseUnavailable            try again later; `outcome_unknown`: a write may have happened
     │   ├── NoConnection
     │   ├── ConnectionLost
-    │   └── DeadlineExceeded
-    ├── DatabaseNotReady               the database is not set up for this code
+    │   ├── DeadlineExceeded
+    │   └── DiskFull
+    ├── DatabaseNotReady               the database is not set up for this version
     │   ├── SchemaMissing
     │   ├── TenantRoleMissing
-    │   └── TenantRoleRefused
-    ├── RowRefused                     row-level security stopped a row that the predicate let pass
-    ├── SessionRefused                 the caller's session can't hold the lock
-    ├── DatabaseClosed                 run before open, or after close
-    ├── DatabaseFault                  a database error that nobody foresaw
-    └── SchemaError                    what migrations say
-        ├── UnknownRevision
-        ├── SchemaLocked
-        ├── UsersTableRefused
-        ├── TenantRoleNotCreated
-        └── MigrationFailed
+    │   ├── TenantRoleRefused
+    │   └── PermissionMissing
+    ├── RowRefused                     row-level security stopped a row that the WHERE let pass
+    ├── SessionRefused                 the caller's session cannot hold the tenant role
+    ├── DatabaseClosed                 used before open() or after close()
+    ├── DatabaseFault                  a database error that no other class describes
+    ├── SchemaError                    a migration or a check of the schema failed
+    │   ├── UnknownRevision
+    │   ├── SchemaLocked
+    │   ├── UsersTableRefused
+    │   ├── TenantRoleNotCreated
+    │   └── MigrationFailed
+    ├── NotPermitted                   the operator's login lacks a right
+    ├── UsersNotOurs                   the users table belongs to another program
+    └── EmbeddedUnavailable            the embedded PostgreSQL cannot be used here
 
-A class's docstring is its default message. The driver's error stays behind as `__cause__`.
+A class's docstring is its default message. The driver's error is kept as `__cause__`.
 """
 
 from __future__ import annotations
@@ -45,23 +50,23 @@ class InvalidInput(TaskcoreError, ValueError):
     """The input is not valid."""
 
 
-class TaskMissed(TaskcoreError):
-    """The operation hit no task."""
+class OperationRefused(TaskcoreError):
+    """The operation found no task to work on."""
 
 
-class UnknownUser(TaskMissed):
+class UnknownUser(OperationRefused):
     """The user does not exist."""
 
 
-class NotTaskOwner(TaskMissed):
+class NotTaskOwner(OperationRefused):
     """The task belongs to another user."""
 
 
-class TaskNotFound(TaskMissed):
+class TaskNotFound(OperationRefused):
     """The task does not exist."""
 
 
-class StaleTask(TaskMissed):
+class StaleTask(OperationRefused):
     """The task has changed since it was read."""
 
 
@@ -85,6 +90,10 @@ class DeadlineExceeded(DatabaseUnavailable):
     """The database did not answer in time."""
 
 
+class DiskFull(DatabaseUnavailable):
+    """The database's disk is full; the transaction was rolled back."""
+
+
 class DatabaseNotReady(TaskcoreError):
     """The database is not set up for this version of taskcore."""
 
@@ -101,12 +110,16 @@ class TenantRoleRefused(DatabaseNotReady):
     """The login may not take the role taskcore_tenant: run taskcli migrate --grant LOGIN."""
 
 
+class PermissionMissing(DatabaseNotReady):
+    """A GRANT to the role taskcore_tenant is missing: taskcli migrate --check names it."""
+
+
 class RowRefused(TaskcoreError):
     """Row-level security refused a row of another user."""
 
 
 class SessionRefused(TaskcoreError):
-    """The session has no sound transaction (AUTOCOMMIT, or one that failed) to hold the lock."""
+    """The session has no usable transaction (AUTOCOMMIT, or one that failed) for the operation."""
 
 
 class DatabaseClosed(TaskcoreError):
@@ -126,7 +139,7 @@ class UnknownRevision(SchemaError):
 
 
 class SchemaLocked(SchemaError):
-    """A lock was not to be had in time; nothing was changed."""
+    """A lock could not be taken in time; nothing was changed."""
 
 
 class UsersTableRefused(SchemaError):
@@ -139,3 +152,15 @@ class TenantRoleNotCreated(SchemaError):
 
 class MigrationFailed(SchemaError):
     """A migration failed and was rolled back; nothing was changed."""
+
+
+class NotPermitted(TaskcoreError):
+    """This login may not do that: use the one that owns the tasks (DATABASE_URL_UNPOOLED)."""
+
+
+class UsersNotOurs(TaskcoreError):
+    """The users belong to another program: let it add them (Better Auth: its sign-up)."""
+
+
+class EmbeddedUnavailable(TaskcoreError):
+    """Install taskcore[embedded], or set DATABASE_URL to a PostgreSQL of your own."""

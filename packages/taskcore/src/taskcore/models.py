@@ -1,4 +1,4 @@
-"""The tables. Their metadata and registry are ours alone, so that a host's `User` can't collide."""
+"""The tables. Their metadata and registry are separate, so that a host's `User` can't collide."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TableModel(SQLModel, registry=registry(metadata=metadata)):
 
 
 class User(TableModel, table=True):
-    """A user of Better Auth's; the table is made only where there is none to adopt."""
+    """A user of Better Auth; the table is made only where there is none to adopt."""
 
     __tablename__ = "users"
 

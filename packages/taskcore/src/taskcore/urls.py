@@ -1,4 +1,4 @@
-"""Database URLs as people have them, turned into what libpq takes."""
+"""Database URLs in any driver's dialect, as connection strings for libpq."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _POOLER = "-pooler"
 
 
 def libpq_conninfo(url: str) -> str:
-    """The connection string for a URL of any driver's dialect; no message repeats the URL."""
+    """Return libpq's connection string for a URL; no error message repeats the URL."""
     start = _START.match(url)
     if start is None:
         raise InvalidInput("the database URL must start with postgresql://")
@@ -34,7 +34,7 @@ def is_pooled(conninfo: str) -> bool:
 
 
 def direct(conninfo: str) -> str:
-    """The same database without the pooler in front of it."""
+    """Return the connection string of the same database without the pooler in front."""
     hosts = [_without_pooler(host) for host in _hosts(conninfo)]
     return make_conninfo(conninfo, host=",".join(hosts)) if hosts else conninfo
 

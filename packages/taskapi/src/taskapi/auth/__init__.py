@@ -1,10 +1,11 @@
-"""The one door: a request becomes a user id, or a 401. Nothing else here looks at a token.
+"""Authentication: the user id of a request's token, or a 401. No other module reads tokens.
 
-`door` takes the token out of the headers and remembers what it verified; `token` reads it without
-believing it; `claims` judges what it says. It was signed in one of two ways, and its header picks
-which: with a `shared_secret`, or with a key of a `key_set`, which `key_client` keeps fresh.
+`authenticator` takes the token from the headers and remembers verified ones; `token` decodes it
+without trusting it; `claims` checks its times, issuer, audience and user id. The token's `alg`
+decides how its signature is verified: with a `shared_secret`, or with a key of a `key_set`, which
+`jwks_client` fetches.
 """
 
-from .door import Door, door_for
+from .authenticator import Authenticator, authenticator_for
 
-__all__ = ["Door", "door_for"]
+__all__ = ["Authenticator", "authenticator_for"]

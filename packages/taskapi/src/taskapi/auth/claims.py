@@ -1,4 +1,4 @@
-"""What a verified token says, and whether it is said to us, now, of a user."""
+"""The checks of a verified token's claims: issuer, audience, times and user id."""
 
 from __future__ import annotations
 
@@ -16,67 +16,67 @@ from taskapi.problems import (
     Problem,
 )
 from taskcore import InvalidInput
-from taskcore.schemas import valid_owner
+from taskcore.owner import valid_owner
 
 Claims = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Audience:
-    """Who must have issued a token, and for whom; None for no matter who."""
+class RequiredClaims:
+    """The `iss` and `aud` that a token must have; None where any value, or none, is accepted."""
 
     issuer: str | None
     audience: str | None
 
-    def judge(self, claims: Claims) -> None:
-        if self.issuer is not None and not _same(claims.get("iss"), self.issuer):
-            raise Problem(TOKEN_INVALID, why="its issuer is another")
+    def check(self, claims: Claims) -> None:
+        if self.issuer is not None and not _equal(claims.get("iss"), self.issuer):
+            raise Problem(TOKEN_INVALID, reason="its issuer is not the expected one")
         if self.audience is not None:
             named = claims.get("aud")
             audiences = named if isinstance(named, list) else [named]
-            if not any(_same(audience, self.audience) for audience in audiences):
-                raise Problem(TOKEN_INVALID, why="its audience is another")
+            if not any(_equal(audience, self.audience) for audience in audiences):
+                raise Problem(TOKEN_INVALID, reason="its audience is not the expected one")
 
 
-def expiry(claims: Claims, now: float, leeway: float) -> float:
-    """When the token ends, leeway included; refused if that is past, or its time to come."""
+def valid_until(claims: Claims, now: float, leeway: float) -> float:
+    """The time until which the token is valid, leeway included; 401 if it is not valid now."""
     if "exp" not in claims:
-        raise Problem(TOKEN_MALFORMED, why="it has no exp")
-    ends = _moment(claims["exp"]) + leeway
+        raise Problem(TOKEN_MALFORMED, reason="it has no exp")
+    until = _moment(claims["exp"]) + leeway
     begins = [_moment(claims[name]) - leeway for name in ("nbf", "iat") if name in claims]
-    if now >= ends:
-        raise Problem(TOKEN_EXPIRED, why="its exp is past")
+    if now >= until:
+        raise Problem(TOKEN_EXPIRED, reason="its exp is past")
     if any(now < moment for moment in begins):
-        raise Problem(TOKEN_NOT_YET_VALID, why="its nbf or iat is to come")
-    return ends
+        raise Problem(TOKEN_NOT_YET_VALID, reason="its nbf or iat is in the future")
+    return until
 
 
 def user_id(claims: Claims) -> str:
-    """The subject; frontends that sign for themselves call it either name."""
+    """The claim `sub`, or `user_id`: frontends that sign tokens themselves send either."""
     named = [claims[name] for name in ("sub", "user_id") if name in claims]
     if not named or any(name != named[0] for name in named):
-        raise Problem(TOKEN_MALFORMED, why="it has no user id, or two that differ")
+        raise Problem(TOKEN_MALFORMED, reason="it has no user id, or two that differ")
     try:
         user = valid_owner(named[0])
     except InvalidInput:
-        raise Problem(TOKEN_MALFORMED, why="its user id is none") from None
+        raise Problem(TOKEN_MALFORMED, reason="its user id is not valid") from None
     if any(unicodedata.category(character) == "Cc" for character in user):
-        raise Problem(TOKEN_MALFORMED, why="its user id has control characters")
+        raise Problem(TOKEN_MALFORMED, reason="its user id has control characters")
     return user
 
 
 def _moment(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Problem(TOKEN_MALFORMED, why="a time in it is no number")
+        raise Problem(TOKEN_MALFORMED, reason="a time in it is not a number")
     try:
         moment = float(value)
     except OverflowError:
         moment = math.inf
     if not math.isfinite(moment):
-        raise Problem(TOKEN_MALFORMED, why="a time in it is no number")
+        raise Problem(TOKEN_MALFORMED, reason="a time in it is not a number")
     return moment
 
 
-def _same(named: object, wanted: str) -> bool:
-    """Exactly equal, but for one trailing slash."""
+def _equal(named: object, wanted: str) -> bool:
+    """Whether they are equal; one trailing slash on either side is ignored."""
     return isinstance(named, str) and named.removesuffix("/") == wanted.removesuffix("/")

@@ -1,4 +1,4 @@
-"""The second way in: public keys, each bound to the algorithms that it may be used with."""
+"""A JWKS document: its public keys, each bound to the algorithms that it may be used with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jwt.exceptions import PyJWTError
 
 from .token import Token
 
-# RFC 9864 renamed EdDSA with this curve; both names stand in tokens and in key sets.
+# RFC 9864 gives EdDSA with this curve a second name; tokens and key sets have either.
 _ALIASES = {"Ed25519": "EdDSA"}
 _OF_CURVE: dict[tuple[object, object], tuple[str, ...]] = {
     ("OKP", "Ed25519"): ("EdDSA",),
@@ -29,18 +29,18 @@ _SHORTEST_RSA = 2048
 
 
 class UnusableKeySet(Exception):
-    """What was fetched is no set of keys that tokens could be verified with."""
+    """The fetched document is not a key set, or has no usable key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key and what it may verify."""
+    """A public key and the algorithms that it may be used with."""
 
     public: Any
     algorithms: tuple[str, ...]
 
-    def signed(self, token: Token) -> bool:
-        """Whether the owner of this key signed this token."""
+    def verifies(self, token: Token) -> bool:
+        """Whether this token was signed with the private key of this one."""
         algorithm = _ALIASES.get(token.algorithm, token.algorithm)
         if algorithm not in self.algorithms:
             return False
@@ -48,7 +48,7 @@ class Key:
 
 
 def parse(content: bytes) -> Mapping[str, Key]:
-    """The usable keys of a JWKS document, by their ids."""
+    """The usable keys of a JWKS document, by `kid`; UnusableKeySet if there are none."""
     try:
         document = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -73,7 +73,7 @@ def parse(content: bytes) -> Mapping[str, Key]:
 
 
 def _key(jwk: Mapping[str, Any]) -> Key | None:
-    """A public key for signatures, of a kind that is strong enough; None for any other."""
+    """The key of a JWK; None if it is private, weak, not for signatures, or of another kind."""
     kind, curve = jwk.get("kty"), jwk.get("crv")
     if not isinstance(kind, str) or not isinstance(curve, str | None):
         return None

@@ -1,4 +1,4 @@
-"""The first way in: HS256 with the secret that Better Auth and its frontends share."""
+"""HS256 signatures, made with the secret that Better Auth, its frontends and this API share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ ALGORITHMS = frozenset({"HS256"})
 
 
 class SharedSecrets:
-    """Several at once while one is rotated out."""
+    """The current secret, and earlier ones during a rotation."""
 
     def __init__(self, secrets: list[str]) -> None:
         self._secrets = [secret.encode() for secret in secrets]
 
-    def signed(self, token: Token) -> bool:
-        """Whether one of the secrets signed this token."""
+    def verifies(self, token: Token) -> bool:
+        """Whether this token was signed with one of the secrets."""
         return any(
             hmac.compare_digest(hmac.digest(secret, token.signed, "sha256"), token.signature)
             for secret in self._secrets

@@ -1,4 +1,4 @@
-"""A token, read and not yet believed: strict about its form, so that one text has one meaning."""
+"""Decoding of a token, before verification: strict, so that one text has one meaning."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 
 from taskapi.problems import TOKEN_INVALID, TOKEN_MALFORMED, Problem
 
-LONGEST = 8 * 1024
+MAX_LENGTH = 8 * 1024
 
 _FORM = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-# Better Auth signs session cookies, logout notices and id tokens with the same keys: what is no
-# API token says so in its type.
+# Better Auth signs session cookies, logout tokens and id tokens with the same keys; their `typ`
+# differs from that of an API token.
 _TYPES = ("JWT", "at+jwt")
 
 
@@ -30,22 +30,22 @@ class Token:
 
 
 def well_formed(token: bytes) -> re.Match[bytes]:
-    """The check before any decoding."""
-    match = _FORM.fullmatch(token) if len(token) <= LONGEST else None
+    """Check the length and the three parts; 401 if they are wrong."""
+    match = _FORM.fullmatch(token) if len(token) <= MAX_LENGTH else None
     if match is None:
-        raise Problem(TOKEN_MALFORMED, why="it is too long, or not three base64url parts")
+        raise Problem(TOKEN_MALFORMED, reason="it is too long, or not three base64url parts")
     return match
 
 
 def read(match: re.Match[bytes]) -> Token:
-    """Decode a token of the right form, and refuse what no header of ours may say."""
+    """Decode the three parts; 401 for a `typ` or `crit` that no API token has."""
     header_part, claims_part, signature_part = match.groups()
     header = _object(_decoded(header_part))
     algorithm = header.get("alg")
     if "crit" in header or header.get("typ", "JWT") not in _TYPES:
-        raise Problem(TOKEN_INVALID, why="its typ or crit is not that of an API token")
+        raise Problem(TOKEN_INVALID, reason="its typ or crit is not that of an API token")
     if not isinstance(algorithm, str):
-        raise Problem(TOKEN_MALFORMED, why="its alg is no text")
+        raise Problem(TOKEN_MALFORMED, reason="its alg is not a string")
     return Token(
         algorithm=algorithm,
         key_id=header.get("kid"),
@@ -56,13 +56,13 @@ def read(match: re.Match[bytes]) -> Token:
 
 
 def _decoded(part: bytes) -> bytes:
-    """Base64url without padding, in the one spelling that its bytes have."""
+    """Decode base64url without padding; 401 for another spelling of the same bytes."""
     try:
         decoded = urlsafe_b64decode(part + b"=" * (-len(part) % 4))
     except ValueError:
-        raise Problem(TOKEN_MALFORMED, why="a part of it is no base64url") from None
+        raise Problem(TOKEN_MALFORMED, reason="a part of it is not base64url") from None
     if urlsafe_b64encode(decoded).rstrip(b"=") != part:
-        raise Problem(TOKEN_MALFORMED, why="a part of it has a second spelling")
+        raise Problem(TOKEN_MALFORMED, reason="a part of it is not canonical base64url")
     return decoded
 
 
@@ -70,16 +70,16 @@ def _object(content: bytes) -> dict[str, Any]:
     try:
         value = _DECODER.decode(content.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise Problem(TOKEN_MALFORMED, why="a part of it is no strict JSON") from None
+        raise Problem(TOKEN_MALFORMED, reason="a part of it is not strict JSON") from None
     if not isinstance(value, dict):
-        raise Problem(TOKEN_MALFORMED, why="a part of it is no JSON object")
+        raise Problem(TOKEN_MALFORMED, reason="a part of it is not a JSON object")
     return value
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name occurs twice")
     return value
 
 

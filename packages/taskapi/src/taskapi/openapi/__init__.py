@@ -1,6 +1,4 @@
-"""The OpenAPI document: what FastAPI reads off the endpoints, made as exact as the contract."""
-
-from __future__ import annotations
+"""The OpenAPI document: FastAPI's, completed with what the endpoints' signatures do not say."""
 
 from .document import DESCRIPTION, VERSION, install
 

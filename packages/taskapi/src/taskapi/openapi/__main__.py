@@ -1,4 +1,4 @@
-"""`python -m taskapi.openapi` prints the document, as packages/taskapi/openapi.json holds it."""
+"""`python -m taskapi.openapi` prints the document; packages/taskapi/openapi.json is its output."""
 
 from __future__ import annotations
 

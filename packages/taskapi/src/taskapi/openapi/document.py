@@ -1,4 +1,4 @@
-"""The document as a whole: FastAPI's, and what only the contract knows put into it."""
+"""The whole document: FastAPI's, with security, responses, schemas and health endpoints added."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ DESCRIPTION = (
 )
 _TAGS = [
     {"name": "tasks", "description": "The tasks of the user of the token."},
-    {"name": "health", "description": "For whoever supervises the process."},
+    {"name": "health", "description": "For the supervisor of the process."},
 ]
 
 _Json = dict[str, Any]
 
 
 def install(app: FastAPI) -> None:
-    """Make the application answer with this document; it is written once."""
-    written: list[_Json] = []
+    """Make the application serve this document; it is made at the first request for it."""
+    made: list[_Json] = []
 
     def openapi() -> _Json:
-        if not written:
-            written.append(_document(app))
-        return written[0]
+        if not made:
+            made.append(_document(app))
+        return made[0]
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _document(app: FastAPI) -> _Json:
-    # A client calls it a task; TaskRead is what the library calls it.
+    # TaskRead is taskcore's name; clients see the schema as Task.
     text = json.dumps(FastAPI.openapi(app)).replace('/TaskRead"', '/Task"')
     document: _Json = json.loads(text)
     components = document["components"]
     paths = document["paths"]
     for operations in paths.values():
-        for operation in operations.values():
+        for method, written in operations.items():
+            operation = operations[method] = _with_security(written)
             name = operation["operationId"]
             operation["responses"] = responses.of(name, operation["responses"])
             if name == "complete_task":
@@ -53,6 +54,7 @@ def _document(app: FastAPI) -> _Json:
                 body["schema"] = parts.reference("schemas", "TaskCompletion")
         operations["parameters"] = [parts.reference("parameters", "X-Request-ID")]
     schemas.make_exact(components["schemas"])
+    components["securitySchemes"] = parts.SECURITY_SCHEMES
     components |= {
         "parameters": parts.PARAMETERS,
         "headers": parts.HEADERS,
@@ -62,3 +64,10 @@ def _document(app: FastAPI) -> _Json:
     document["paths"] = dict(sorted((paths | health.PATHS).items()))
     document["tags"] = _TAGS
     return document
+
+
+def _with_security(operation: _Json) -> _Json:
+    """The operation with the bearer token as its security, where FastAPI too would write it."""
+    first = ("tags", "summary", "description", "operationId")
+    rest = {name: value for name, value in operation.items() if name not in first}
+    return {**{name: operation[name] for name in first}, "security": parts.SECURITY, **rest}

@@ -1,4 +1,4 @@
-"""The two health endpoints, as the document tells them."""
+"""The two health endpoints in the document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each operation may answer: every status of the contract, with its headers and codes."""
+"""The responses of each operation: every status, with its headers and problem codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from taskapi import problems
 from taskapi.problems import Kind
 
-from .parts import A_REQUEST_ID, headers, links, reference
+from .parts import REQUEST_ID, headers, links, reference
 
 _Json = dict[str, Any]
 
@@ -69,7 +69,7 @@ _SENT_WITH = {
 
 
 def of(operation: str, written: _Json) -> _Json:
-    """All responses of an operation, of which FastAPI has written the first."""
+    """All responses of an operation; `written` is FastAPI's, the successful one."""
     status, success = next(iter(written.items()))
     success["description"] = _SUCCESS[operation]
     success["headers"] = _headers(int(status))
@@ -83,7 +83,7 @@ def of(operation: str, written: _Json) -> _Json:
 
 
 def refusals(kinds: Iterable[Kind]) -> _Json:
-    """The responses that these problems are: one for each status, with an example of each code."""
+    """The responses of these problems: one for each status, with an example of each code."""
     by_status: dict[int, dict[str, Kind]] = {}
     for kind in kinds:
         by_status.setdefault(kind.status, {})[kind.code] = kind
@@ -110,7 +110,7 @@ def _example(kind: Kind) -> _Json:
     checks = (
         {"database": "unavailable", "schema": "unknown"} if kind is problems.NOT_READY else None
     )
-    example = problems.document(problems.Problem(kind, checks=checks), A_REQUEST_ID)
+    example = problems.document(problems.Problem(kind, checks=checks), REQUEST_ID)
     if kind is problems.VALIDATION_FAILED:
         example["errors"] = [
             {"field": "title", "message": "String should have at least 1 character"}

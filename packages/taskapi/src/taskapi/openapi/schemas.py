@@ -1,42 +1,37 @@
-"""The schemas, as exact as the code that takes what they describe."""
+"""The schemas: FastAPI's, made as exact as the validation, and those of problems and health."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from .parts import A_REQUEST_ID, AN_ID
+from .parts import REQUEST_ID
 from .responses import KINDS
 
 _Json = dict[str, Any]
 
-# What has a title is not blank; nothing that is stored has a NUL.
+# A title has a character that is not white space; no stored text has a NUL.
 _TITLE = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 _DESCRIPTION = r"^[^\u0000]*$"
 
-_A_TASK = {
-    "id": AN_ID,
-    "user_id": "user_1",
-    "title": "Buy milk",
-    "description": "Two litres, oat",
-    "completed": False,
-    "created_at": "2026-05-04T10:30:00.123456Z",
-    "updated_at": "2026-05-04T10:30:00.123456Z",
-}
-
 
 def make_exact(schemas: _Json) -> None:
-    """Say what FastAPI can't see in the models, and add what it knows nothing of."""
+    """Add to the schemas of FastAPI what it cannot read from the models, and the other schemas."""
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas["Task"] = {**schemas.pop("TaskRead"), "title": "Task", "examples": [_A_TASK]}
+    schemas["Task"] = _task(schemas.pop("TaskRead"))
     for name in ("TaskCreate", "TaskUpdate"):
         fields = schemas[name]["properties"]
         fields["title"] |= {"pattern": _TITLE, "description": "Trimmed, and not blank then."}
-        fields["description"]["anyOf"][0]["pattern"] = _DESCRIPTION
-    # Of a default, generators make a field that is always there: right in an answer, not here.
-    completed = schemas["TaskCreate"]["properties"]["completed"]
-    completed["description"] = f"{str(completed.pop('default')).lower()} if absent."
-    # With anyOf it would read better, but of that generators make a type that takes anything.
+        for variant in fields["description"]["anyOf"]:
+            if variant["type"] == "string":
+                variant["pattern"] = _DESCRIPTION
+    # Client generators make of a property with a default one that is always present, which is wrong
+    # in a request.
+    for field in schemas["TaskCreate"]["properties"].values():
+        if "default" in field:
+            field["description"] = f"{json.dumps(field.pop('default'))} if absent."
+    # At least one property. With anyOf, generators would make a type that accepts anything.
     schemas["TaskUpdate"]["not"] = _without(*schemas["TaskUpdate"]["properties"])
     schemas["TaskCompletion"] |= {
         "title": "TaskCompletion",
@@ -44,6 +39,14 @@ def make_exact(schemas: _Json) -> None:
         "not": {"minProperties": 1, **_without("completed")},
     }
     schemas |= {"Live": _LIVE, "Problem": _PROBLEM, "Ready": _READY}
+
+
+def _task(schema: _Json) -> _Json:
+    """The schema of a task, with one example assembled from the examples of its properties."""
+    example = {
+        name: field.pop("examples", [None])[0] for name, field in schema["properties"].items()
+    }
+    return {**schema, "title": "Task", "examples": [example]}
 
 
 def _without(*fields: str) -> _Json:
@@ -91,7 +94,7 @@ _PROBLEM: _Json = {
         "request_id": {
             "type": "string",
             "description": "The same as in X-Request-ID.",
-            "examples": [A_REQUEST_ID],
+            "examples": [REQUEST_ID],
         },
         "errors": {
             "type": "array",

@@ -1,4 +1,4 @@
-"""The document without a server: no database, no secret, no setting of the environment's."""
+"""The document without a server: it needs no database, no secret and no environment."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from taskapi.settings import Settings
 
 
 def application() -> FastAPI:
-    """An application that is never started, and so opens nothing and lets nobody in."""
-    placeholders = {"DATABASE_URL": "postgresql://nowhere", "BETTER_AUTH_SECRET": "nobody's " * 4}
+    """An application that is never started, and so connects to nothing."""
+    placeholders = {"DATABASE_URL": "postgresql://unused", "BETTER_AUTH_SECRET": "unused " * 5}
     return create_app(Settings.model_validate(placeholders))
 
 
 def document() -> dict[str, Any]:
-    """What a server answers at /openapi.json."""
+    """The document that a server answers with at /openapi.json."""
     return application().openapi()
 
 
 def text() -> str:
-    """The same, as it is committed."""
+    """The document as the text of packages/taskapi/openapi.json."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""What `taskcli doctor` looks at; each check returns what it found."""
+"""The checks of `taskcli doctor`."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ from typing import NamedTuple
 
 from taskcli import failures
 
+REPAIR_DRIFT = "put back by hand what `taskcli migrate --check` names"
+
 
 class Finding(NamedTuple):
-    """One line: what was checked, whether it is well, and what mends it."""
+    """The result of one check; the fields are the keys of `taskcli doctor --json`."""
 
     check: str
     ok: bool
     message: str = ""
     mend: str | None = None
+    """The command that corrects it, if there is one."""
 
 
-class Ill(Exception):
-    """What is wrong, and the command that mends it."""
+class CheckFailed(Exception):
+    """What is wrong, and the command that corrects it."""
 
     def __init__(self, message: str, mend: str | None = None) -> None:
         super().__init__(message)
         self.mend = mend
 
 
-def attempt(check: str, look: Callable[[], str]) -> Iterator[Finding]:
-    """What a look at something finds; that it can't be looked at is a finding as well."""
+def run_check(name: str, check: Callable[[], str]) -> Iterator[Finding]:
+    """The finding of a check, which returns its message or raises; an error is a failed check."""
     try:
-        yield Finding(check, True, look())
-    except Ill as ill:
-        yield Finding(check, False, str(ill), ill.mend)
+        yield Finding(name, True, check())
+    except CheckFailed as failed:
+        yield Finding(name, False, str(failed), failed.mend)
     except Exception as error:
-        yield Finding(check, False, failures.explained(error)[0])
+        yield Finding(name, False, failures.explain(error)[0])

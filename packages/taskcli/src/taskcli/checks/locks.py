@@ -1,6 +1,6 @@
-"""The role and both locks, tried: a row of one user is really asked for as another.
+"""The tenant role and both locks, tried: a row of one user is asked for as another user.
 
-Everything happens in a transaction that is rolled back.
+Everything happens in transactions that are rolled back.
 """
 
 from __future__ import annotations
@@ -14,88 +14,101 @@ import psycopg
 from psycopg import sql
 
 from taskcore import TaskCreate, admin, create_task, get_task
-from taskcore.effects import Op, Statement
-from taskcore.wire import BIND, TENANT_ROLE
+from taskcore.execution.op import Op, Statement
+from taskcore.execution.wire import BIND_OWNER
+from taskcore.tasks.fields import TASK_COLUMNS
+from taskcore.tenancy import TENANT_ROLE
 
-from . import Ill
+from . import REPAIR_DRIFT, CheckFailed
 
 if TYPE_CHECKING:
     from taskcore.admin.connection import Admin
 
-_ANYBODYS = "SELECT count(*) FROM public.tasks WHERE id = %s"
-_DRIFT = "what `taskcli migrate --check` names, put back by hand"
+_ID = TASK_COLUMNS.index("id")
+_COUNT_WITHOUT_OWNER = "SELECT count(*) FROM public.tasks WHERE id = %s"
+_OTHER_USER = "taskcli doctor"
 
 
 class NoUser(Exception):
-    """There is nobody whose task could be asked for."""
+    """There is no user who could own a task, and none can be added."""
 
 
 def role(connection: psycopg.Connection[Any]) -> str:
-    """Whether the server's login may take the tenant's role."""
+    """Whether the server's login may take the tenant role, and row-level security holds for it."""
     login = connection.info.user
     with connection.transaction(force_rollback=True):
         try:
-            _bind(connection, "nobody")
+            _bind(connection, _OTHER_USER)
         except psycopg.errors.InsufficientPrivilege as error:
-            raise Ill(
+            raise CheckFailed(
                 f"the login {login} may not take the role {TENANT_ROLE}",
                 f"taskcli migrate --grant {login}",
             ) from error
         except psycopg.errors.InvalidParameterValue as error:
-            raise Ill(f"the role {TENANT_ROLE} does not exist", "taskcli migrate") from error
+            raise CheckFailed(
+                f"the role {TENANT_ROLE} does not exist", "taskcli migrate"
+            ) from error
         row = connection.execute(
             "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user"
         ).fetchone()
         if row is None or row[0]:
-            raise Ill(f"{TENANT_ROLE} may pass every lock", f"ALTER ROLE {TENANT_ROLE} NOBYPASSRLS")
+            raise CheckFailed(
+                f"the role {TENANT_ROLE} bypasses row-level security",
+                f"ALTER ROLE {TENANT_ROLE} NOBYPASSRLS",
+            )
     return f"{login} takes {TENANT_ROLE}"
 
 
-def first(session: Admin) -> str:
-    """The predicate: every operation asks for the rows of its owner only."""
+def owner_predicate(session: Admin) -> str:
+    """The first lock: a statement returns only rows of its owner, without row-level security."""
     try:
-        with _task(session) as (owner, task):
+        with _temporary_task(session) as (owner, task):
             session.execute("SELECT set_config('role', 'none', true)")
             if _count(session, task) != 1:
-                raise Ill("the owner's login does not see the row: is it the owner's?")
+                raise CheckFailed(
+                    "the operator's login does not see all rows: use the login that owns the tasks"
+                )
             if len(_rows(session, get_task(owner, task))) != 1:
-                raise Ill("a user does not get a task of their own")
-            if _rows(session, get_task("taskcli doctor", task)):
-                raise Ill("a user gets a task of another's: the code is not what was released")
+                raise CheckFailed("a user does not get a task of their own")
+            if _rows(session, get_task(_OTHER_USER, task)):
+                raise CheckFailed("a user gets a task of another user: the installed code differs")
     except NoUser:
         return "not tried: there is no user yet"
     return "a row of another user was asked for, and not given"
 
 
-def second(session: Admin) -> str:
-    """Row-level security: the role sees the rows of the bound user, whatever it asks for."""
+def row_level_security(session: Admin) -> str:
+    """The second lock: the tenant role sees only rows of the bound owner, in any statement."""
     try:
-        with _task(session) as (_, task):
+        with _temporary_task(session) as (_, task):
             if _count(session, task) != 1:
-                raise Ill("a user does not see a row of their own", _DRIFT)
-            _bind(session, "taskcli doctor")
+                raise CheckFailed("a user does not see a row of their own", REPAIR_DRIFT)
+            _bind(session, _OTHER_USER)
             if _count(session, task) != 0:
-                raise Ill("row-level security lets a row of another user through", _DRIFT)
+                raise CheckFailed(
+                    "row-level security lets a row of another user through", REPAIR_DRIFT
+                )
     except NoUser:
         return "not tried: there is no user yet"
     return "a row of another user was asked for, and not given"
 
 
 @contextmanager
-def _task(session: Admin) -> Iterator[tuple[str, UUID]]:
-    """A task of somebody's, made as its owner would, until the transaction is rolled back."""
+def _temporary_task(session: Admin) -> Iterator[tuple[str, UUID]]:
+    """Make a task as its owner would; yield the owner and the id, then roll back."""
     with session.transaction(force_rollback=True):
-        owner = _somebody(session)
-        # Off for an operator: a refusal instead of missing rows. Here missing rows are the point.
+        owner = _any_user(session)
+        # An operator's session has it off, and is refused instead of seeing fewer rows. This check
+        # needs the fewer rows.
         session.execute("SELECT set_config('row_security', 'on', true)")
         _bind(session, owner)
         made = _rows(session, create_task(owner, TaskCreate(title="made by taskcli doctor")))
         if not made:
-            raise Ill("a user can't make a task", _DRIFT)
-        yield owner, made[0][0]
+            raise CheckFailed("a user can't make a task", REPAIR_DRIFT)
+        yield owner, made[0][_ID]
 
 
-def _somebody(session: Admin) -> str:
+def _any_user(session: Admin) -> str:
     table = admin.users_table(session)
     if table.name is None:
         return f"taskcli doctor {uuid4()}"
@@ -110,16 +123,16 @@ def _somebody(session: Admin) -> str:
 
 
 def _bind(connection: psycopg.Connection[Any], owner: str) -> None:
-    _ask(connection, BIND, {"owner": owner, "timeout": "5000"})
+    _execute(connection, BIND_OWNER, {"owner": owner, "timeout": "5000"})
 
 
-def _rows(connection: psycopg.Connection[Any], op: Op[Any, Any]) -> list[Any]:
-    """The rows of an operation's first statement, without what usually surrounds it."""
+def _rows(connection: psycopg.Connection[Any], op: Op[Any]) -> list[Any]:
+    """The rows of an operation's first statement, run without binding its owner."""
     query = next(op.start())
-    return _ask(connection, query.statement, query.values)
+    return _execute(connection, query.statement, query.values)
 
 
-def _ask(
+def _execute(
     connection: psycopg.Connection[Any], statement: Statement, values: Mapping[str, object]
 ) -> list[Any]:
     with psycopg.RawCursor(connection) as cursor:
@@ -128,5 +141,5 @@ def _ask(
 
 
 def _count(session: Admin, task: UUID) -> int:
-    row = session.execute(_ANYBODYS, [task]).fetchone()
+    row = session.execute(_COUNT_WITHOUT_OWNER, [task]).fetchone()
     return int(row[0]) if row else 0

@@ -1,4 +1,4 @@
-"""The schema: whether it is what this version needs, and on the right users table."""
+"""The schema: its revision, differences from what this version needs, and the users table."""
 
 from __future__ import annotations
 
@@ -8,57 +8,60 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from taskcli import environment
-from taskcore import admin, schema
+from taskcore import admin, migrations
 
-from . import Ill
+from . import REPAIR_DRIFT, CheckFailed
 
 if TYPE_CHECKING:
     from taskcore.admin.connection import Admin
 
 
-def at_head(url: str) -> str:
-    at, head = schema.current(url), schema.head()
-    if at is None or at in schema.older_revisions():
-        raise Ill(f"it is at {at or 'nothing'}, and this version needs {head}", "taskcli migrate")
+def revision(url: str) -> str:
+    at, head = migrations.current(url), migrations.head()
+    if migrations.is_behind(at):
+        raise CheckFailed(
+            f"it is at {at or 'nothing'}, and this version needs {head}", "taskcli migrate"
+        )
     return f"{at} (head)" if at == head else f"{at}, newer than this version's {head}"
 
 
 def drift(url: str) -> str:
-    found = schema.check(url)
-    if schema.current(url) != schema.head():
+    found = migrations.check(url)
+    if migrations.current(url) != migrations.head():
         return "not compared: the schema is at another revision"
     if found:
-        raise Ill("; ".join(found), "what `taskcli migrate --check` names, put back by hand")
+        raise CheckFailed("; ".join(found), REPAIR_DRIFT)
     return "no difference"
 
 
 def users_table(session: Admin) -> str:
     table = admin.users_table(session)
-    wish = os.environ.get(environment.USERS_TABLE)
-    if wish and not _is(session, wish, table.name):
-        raise Ill(
-            f"{environment.USERS_TABLE} is {wish}, and the tasks refer to {table.name or 'none'}",
-            f"taskcli users adopt '{wish}'",
+    wanted = os.environ.get(environment.USERS_TABLE)
+    if wanted and not _is_same_table(session, wanted, table.name):
+        raise CheckFailed(
+            f"{environment.USERS_TABLE} is {wanted}, and the tasks refer to {table.name or 'none'}",
+            f"taskcli users adopt '{wanted}'",
         )
     if table.name is None:
         return "none: users are kept in another database"
     if not _has_users(session, table.name):
         for other in table.others:
             if _has_users(session, other):
-                raise Ill(
+                raise CheckFailed(
                     f"the tasks refer to {table.name}, which is empty; users are in {other}",
                     f"taskcli users adopt '{other}'",
                 )
     return table.name + (", made by taskcli migrate" if table.ours else "")
 
 
-def _is(session: Admin, wish: str, name: str | None) -> bool:
-    if wish == "none" or name is None:
-        return wish == "none" and name is None
+def _is_same_table(session: Admin, wanted: str, name: str | None) -> bool:
+    if wanted == "none" or name is None:
+        return wanted == "none" and name is None
     row = session.execute(
-        "SELECT %(name)s::regclass IN (to_regclass(%(wish)s), to_regclass('public.' || %(wish)s), "
-        "to_regclass('public.' || quote_ident(%(wish)s)))",
-        {"name": name, "wish": wish},
+        "SELECT %(name)s::regclass IN (to_regclass(%(wanted)s), "
+        "to_regclass('public.' || %(wanted)s), "
+        "to_regclass('public.' || quote_ident(%(wanted)s)))",
+        {"name": name, "wanted": wanted},
     ).fetchone()
     return bool(row and row[0])
 

@@ -1,40 +1,42 @@
-"""What an operator does across users: COPY in and out, users, statistics, the tenant's role.
+"""What an operator does across users: COPY in and out, users, statistics, the tenant role.
 
-All of it is outside the tenant's lock, on purpose: it works on everybody's rows, with the login
-that owns them, on the direct URL. Any other login would be shown no rows without a word, so the
-sessions made here turn row-level security off, and PostgreSQL refuses such a login instead.
+None of it is under row-level security, on purpose: it works on the rows of all users, with the
+login that owns the tables, on the direct URL. Another login would silently see no rows, so these
+sessions set `row_security = off`, with which PostgreSQL refuses such a login instead.
 """
 
-from taskcore.admin.connection import DiskFull, NotPermitted, connected
-from taskcore.admin.grants import grant, tenants
+from taskcore.admin.connection import Admin, connected
+from taskcore.admin.grants import TenantRole, grant, tenant_role
 from taskcore.admin.statistics import Statistics, statistics
 from taskcore.admin.tasks import (
     Added,
     add_missing,
     copy_in,
+    copy_line,
     count_between,
     export,
-    line,
     tasks_of,
 )
 from taskcore.admin.users import (
     UserRow,
-    UsersNotOurs,
     UsersTable,
     add_user,
     add_users,
+    count_others,
     delete_user,
-    holds_others,
     list_users,
     show_user,
     users_table,
 )
+from taskcore.errors import DiskFull, NotPermitted, UsersNotOurs
 
 __all__ = [
     "Added",
+    "Admin",
     "DiskFull",
     "NotPermitted",
     "Statistics",
+    "TenantRole",
     "UserRow",
     "UsersNotOurs",
     "UsersTable",
@@ -43,16 +45,16 @@ __all__ = [
     "add_users",
     "connected",
     "copy_in",
+    "copy_line",
     "count_between",
+    "count_others",
     "delete_user",
     "export",
     "grant",
-    "holds_others",
-    "line",
     "list_users",
     "show_user",
     "statistics",
     "tasks_of",
-    "tenants",
+    "tenant_role",
     "users_table",
 ]

@@ -1,4 +1,4 @@
-"""An operator's session, and what the database refuses it."""
+"""An operator's session, and the errors of its statements."""
 
 from __future__ import annotations
 
@@ -8,31 +8,16 @@ from typing import Any, TypeAlias
 
 import psycopg
 
-from taskcore.errors import (
-    ConnectionLost,
-    DatabaseFault,
-    DatabaseUnavailable,
-    InvalidInput,
-    NoConnection,
-    SchemaMissing,
-    TaskcoreError,
-)
+from taskcore.errors import ConnectionLost, DatabaseFault, NoConnection, TaskcoreError
+from taskcore.execution.sqlstates import admin_error_for
 from taskcore.urls import direct, libpq_conninfo
 
 Admin: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 
-class NotPermitted(TaskcoreError):
-    """This login may not do that: use the one that owns the tasks (DATABASE_URL_UNPOOLED)."""
-
-
-class DiskFull(DatabaseUnavailable):
-    """The database's disk is full; what was under way was rolled back."""
-
-
 @contextmanager
 def connected(url: str) -> Iterator[Admin]:
-    """A session for what an operator does; every statement is a transaction of its own."""
+    """Open an operator's session; every statement is a transaction of its own."""
     try:
         connection = psycopg.connect(
             direct(libpq_conninfo(url)),
@@ -62,22 +47,10 @@ def _translated() -> Iterator[None]:
 
 
 def _translation(error: psycopg.Error) -> TaskcoreError:
-    if error.sqlstate is None:
-        if isinstance(error, psycopg.OperationalError):
-            return ConnectionLost(
-                "the connection to the database was lost; what was under way was rolled back"
-            )
-        return DatabaseFault()
-    if error.sqlstate == "42501":
-        return NotPermitted()
-    if error.sqlstate in ("42P01", "42883", "3F000"):
-        return SchemaMissing()
-    if error.sqlstate in ("53100", "58030"):
-        return DiskFull()
-    if error.sqlstate == "25006":
-        return DatabaseUnavailable("the database is read-only right now; nothing was changed")
-    if error.sqlstate[:2] in ("22", "23"):
-        return InvalidInput(f"the database does not take this: {error.diag.message_primary}")
-    if error.sqlstate[:2] in ("08", "57"):
-        return ConnectionLost("the server ended the connection; what was under way was rolled back")
+    if error.sqlstate is not None:
+        return admin_error_for(error.sqlstate, error.diag.message_primary)
+    if isinstance(error, psycopg.OperationalError):
+        return ConnectionLost(
+            "the connection to the database was lost; the transaction was rolled back"
+        )
     return DatabaseFault()

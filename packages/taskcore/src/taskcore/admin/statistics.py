@@ -27,23 +27,23 @@ class Statistics:
 
 
 def statistics(admin: Admin) -> Statistics:
-    """One look at everything, of one moment."""
+    """Count users, tasks and bytes, in one statement each."""
     table = users_table(admin)
-    everybody = sql.SQL("SELECT user_id AS id FROM public.tasks")
+    all_users = sql.SQL("SELECT user_id AS id FROM public.tasks")
     if table.name is not None:
-        everybody = sql.SQL("SELECT id FROM {}").format(table.identifier)  # type: ignore[assignment]
+        all_users = sql.SQL("SELECT id FROM {}").format(table.identifier)  # type: ignore[assignment]
     query = sql.SQL(
         "WITH counted AS (SELECT user_id, count(*) AS n, "
         "count(*) FILTER (WHERE completed) AS done FROM public.tasks GROUP BY user_id), "
-        "everybody AS (SELECT DISTINCT id FROM ({}) e), "
+        "all_users AS (SELECT DISTINCT id FROM ({}) e), "
         "spread AS (SELECT coalesce(n, 0) AS n, coalesce(done, 0) AS done "
-        "FROM everybody LEFT JOIN counted ON user_id = id) "
+        "FROM all_users LEFT JOIN counted ON user_id = id) "
         "SELECT count(*), coalesce(sum(n), 0)::int8, "
         "coalesce(sum(done), 0)::int8, "
         "percentile_disc(%s::float8[]) WITHIN GROUP (ORDER BY n), "
         "pg_table_size('public.tasks'), "
         "pg_total_relation_size('public.tasks') FROM spread"
-    ).format(everybody)
+    ).format(all_users)
     row = admin.execute(query, [list(QUANTILES.values())]).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has a row
     users, tasks, completed, spread, table_bytes, total_bytes = row

@@ -1,53 +1,63 @@
-"""Tasks in and out by COPY, whoever they belong to."""
+"""Tasks in and out by COPY, of all users."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import sql
+from sqlalchemy.dialects import postgresql
 
 from taskcore.errors import UnknownUser
-from taskcore.schemas import TaskRead, TaskRow, task_read
+from taskcore.models import Task
+from taskcore.tasks.fields import TASK_COLUMNS, TaskRead, read_task
 
 from .connection import Admin
 from .users import UsersTable, add_users, users_table
 
-_COLUMNS = sql.SQL("id, user_id, title, description, completed, created_at, updated_at")
-_TYPES = ["uuid", "text", "text", "text", "bool", "timestamptz", "timestamptz"]
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, TASK_COLUMNS))
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+# The names of the columns' types, without lengths: COPY's binary format is read with them.
+_TYPES = [
+    Task.__table__.c[name].type.compile(dialect=_DIALECT).partition("(")[0].lower()
+    for name in TASK_COLUMNS
+]
 _ESCAPED = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _STAGE = sql.SQL("pg_temp.taskcore_staged")
 
 
-def copy_in(admin: Admin, blocks: Iterable[bytes]) -> int:
-    """New tasks, as COPY's text format has them (id first); all of them, or none on an error."""
-    return _copy(admin, sql.SQL("public.tasks"), blocks)
+def copy_in(admin: Admin, columns: Sequence[str], blocks: Iterable[bytes]) -> int:
+    """Insert tasks from COPY's text format with these columns: all of them, or none on an error."""
+    return _copy(admin, sql.SQL("public.tasks"), columns, blocks)
 
 
 class Added(NamedTuple):
-    """What an import has brought."""
+    """What an import has added."""
 
     tasks: int
     users: int
 
 
-def add_missing(admin: Admin, blocks: Iterable[bytes], *, make_users: bool = False) -> Added:
-    """The same, without those that are there already, in one transaction.
+def add_missing(
+    admin: Admin, columns: Sequence[str], blocks: Iterable[bytes], *, make_users: bool = False
+) -> Added:
+    """Insert those of the tasks that do not exist, in one transaction.
 
-    Users that don't exist are made with `make_users`, where their table is ours; elsewhere they
-    are a reason to refuse.
+    With `make_users`, users that do not exist are made where the users table is ours. Otherwise
+    UnknownUser is raised.
     """
     with admin.transaction():
         admin.execute("CREATE TEMP TABLE taskcore_staged (LIKE public.tasks) ON COMMIT DROP")
-        _copy(admin, _STAGE, blocks)
-        users = _know_owners(admin, users_table(admin), make_users)
+        _copy(admin, _STAGE, columns, blocks)
+        users = _make_owners(admin, users_table(admin), make_users)
         query = "INSERT INTO public.tasks ({0}) SELECT {0} FROM {1} ON CONFLICT DO NOTHING"
-        tasks = admin.execute(sql.SQL(query).format(_COLUMNS, _STAGE)).rowcount
+        tasks = admin.execute(sql.SQL(query).format(_names(columns), _STAGE)).rowcount
     return Added(tasks, users)
 
 
-def _know_owners(admin: Admin, table: UsersTable, make_users: bool) -> int:
+def _make_owners(admin: Admin, table: UsersTable, make_users: bool) -> int:
     if table.name is None:
         return 0
     unknown = admin.execute(
@@ -66,23 +76,23 @@ def _know_owners(admin: Admin, table: UsersTable, make_users: bool) -> int:
     return add_users(admin, ((user, None, None) for (user,) in unknown))
 
 
-def line(task: TaskRead) -> bytes:
-    """A task as COPY's text format has it."""
-    description = "\\N" if task.description is None else task.description.translate(_ESCAPED)
-    fields = (
-        str(task.id),
-        task.user_id.translate(_ESCAPED),
-        task.title.translate(_ESCAPED),
-        description,
-        "t" if task.completed else "f",
-        task.created_at.isoformat(),
-        task.updated_at.isoformat(),
-    )
+def copy_line(task: TaskRead) -> bytes:
+    """Return a task as a line of COPY's text format, with the columns TASK_COLUMNS."""
+    fields = (_copy_text(getattr(task, name)) for name in TASK_COLUMNS)
     return ("\t".join(fields) + "\n").encode()
 
 
+def _copy_text(value: object) -> str:
+    if value is None:
+        return "\\N"
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    return text.translate(_ESCAPED)
+
+
 def count_between(admin: Admin, first: UUID, last: UUID) -> int:
-    """How many tasks have an id between two, both included."""
+    """Count the tasks whose id is between two, both included."""
     row = admin.execute(
         "SELECT count(*) FROM public.tasks WHERE id BETWEEN %s AND %s", [first, last]
     ).fetchone()
@@ -90,29 +100,29 @@ def count_between(admin: Admin, first: UUID, last: UUID) -> int:
 
 
 def tasks_of(admin: Admin, user: str, *, limit: int) -> list[TaskRead]:
-    """A user's tasks, newest first."""
+    """Return a user's tasks, newest first."""
     query = sql.SQL(
         "SELECT {} FROM public.tasks WHERE user_id = %s ORDER BY created_at DESC, id DESC LIMIT %s"
     ).format(_COLUMNS)
     with admin.cursor(binary=True) as cursor:
-        return [_read(row) for row in cursor.execute(query, [user, limit])]
+        return [read_task(row) for row in cursor.execute(query, [user, limit])]
 
 
 def export(admin: Admin, user: str | None = None) -> Iterator[TaskRead]:
-    """Every task, or every task of a user, in an order that depends on nothing but the tasks."""
-    whose = sql.SQL("WHERE user_id = {}").format(user) if user is not None else sql.SQL("")
+    """Yield every task, or every task of one user, ordered by user and id."""
+    condition = sql.SQL("WHERE user_id = {}").format(user) if user is not None else sql.SQL("")
     query = sql.SQL(
         'COPY (SELECT {} FROM public.tasks {} ORDER BY user_id COLLATE "C", id) '
         "TO STDOUT (FORMAT binary)"
-    ).format(_COLUMNS, whose)
+    ).format(_COLUMNS, condition)
     with admin.cursor() as cursor, cursor.copy(query) as copy:
         copy.set_types(_TYPES)
         for row in copy.rows():
-            yield _read(row)
+            yield read_task(row)
 
 
-def _copy(admin: Admin, table: sql.SQL, blocks: Iterable[bytes]) -> int:
-    query = sql.SQL("COPY {} ({}) FROM STDIN").format(table, _COLUMNS)
+def _copy(admin: Admin, table: sql.SQL, columns: Sequence[str], blocks: Iterable[bytes]) -> int:
+    query = sql.SQL("COPY {} ({}) FROM STDIN").format(table, _names(columns))
     with admin.cursor() as cursor:
         with cursor.copy(query) as copy:
             for block in blocks:
@@ -120,6 +130,5 @@ def _copy(admin: Admin, table: sql.SQL, blocks: Iterable[bytes]) -> int:
         return cursor.rowcount
 
 
-def _read(row: tuple[object, ...]) -> TaskRead:
-    typed: TaskRow = row  # type: ignore[assignment]
-    return task_read(typed)
+def _names(columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))

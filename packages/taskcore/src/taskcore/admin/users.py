@@ -1,4 +1,4 @@
-"""The users, in whichever table they live: Better Auth's, ours, or none at all."""
+"""The users, in the table that the tasks refer to: Better Auth's, ours, or none."""
 
 from __future__ import annotations
 
@@ -8,26 +8,22 @@ from datetime import datetime
 
 from psycopg import sql
 
-from taskcore.errors import TaskcoreError, UnknownUser
-from taskcore.migrations.users_table import OURS
-from taskcore.schemas import valid_owner
+from taskcore.errors import UnknownUser, UsersNotOurs
+from taskcore.owner import valid_owner
+from taskcore.tenancy import FIND_USERS_TABLE
 
 from .connection import Admin
 
 
-class UsersNotOurs(TaskcoreError):
-    """The users belong to another program: let it add them (Better Auth: its sign-up)."""
-
-
 @dataclass(frozen=True)
 class UsersTable:
-    """The table that the tasks refer to; no name where users are kept in another database."""
+    """The table that the tasks refer to; `name` is None where users are kept elsewhere."""
 
     name: str | None
     ours: bool
     columns: frozenset[str]
     others: tuple[str, ...]
-    """Tables beside it that hold users by the look of them."""
+    """Other tables that, by name and columns, may hold users."""
 
     @property
     def identifier(self) -> sql.SQL:
@@ -36,7 +32,7 @@ class UsersTable:
 
 @dataclass(frozen=True)
 class UserRow:
-    """A user as an operator sees one."""
+    """A user with the number of tasks."""
 
     id: str
     email: str | None
@@ -48,15 +44,9 @@ class UserRow:
 
 
 def users_table(admin: Admin) -> UsersTable:
-    """Which table is adopted, by the foreign key; and which might have been."""
-    row = admin.execute(
-        "SELECT c.oid, format('%I.%I', n.nspname, c.relname), "
-        "obj_description(c.oid, 'pg_class') "
-        "FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE k.contype = 'f' AND k.conrelid = 'public.tasks'::regclass"
-    ).fetchone()
-    oid, name, comment = row or (0, None, None)
+    """Find the table by the foreign key, and the tables that might have been meant instead."""
+    row = admin.execute(FIND_USERS_TABLE).fetchone()
+    oid, name, ours = row or (0, None, False)
     columns = admin.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped",
         [oid],
@@ -67,21 +57,21 @@ def users_table(admin: Admin) -> UsersTable:
         "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id' "
         "WHERE c.relname IN ('user', 'users') AND c.relkind IN ('r', 'p') AND c.oid <> %s "
         "AND n.nspname NOT IN ('pg_catalog', 'information_schema') "
-        # neon_auth and auth (Supabase) keep theirs in schemas of their own
+        # neon_auth and auth (Supabase) keep users in schemas of their own.
         "AND a.atttypid = ANY ('{text,varchar}'::regtype[]) ORDER BY 1",
         [oid],
     ).fetchall()
     names = frozenset(column for (column,) in columns)
-    return UsersTable(name, comment == OURS, names, tuple(other for (other,) in others))
+    return UsersTable(name, bool(ours), names, tuple(other for (other,) in others))
 
 
 def list_users(admin: Admin, *, limit: int = 100, after: str = "") -> list[UserRow]:
-    """Users by their ids, from the one after `after`."""
+    """List users by their ids, beginning after the id `after`."""
     return _users(admin, sql.SQL("WHERE u.id > %s ORDER BY u.id LIMIT %s"), [after, limit])
 
 
 def show_user(admin: Admin, user: str) -> UserRow:
-    """One user."""
+    """Return one user."""
     found = _users(admin, sql.SQL("WHERE u.id = %s"), [user])
     if not found:
         raise UnknownUser(f"there is no user {user!r}")
@@ -89,7 +79,7 @@ def show_user(admin: Admin, user: str) -> UserRow:
 
 
 def add_user(admin: Admin, user: str, *, email: str | None = None, name: str | None = None) -> bool:
-    """Make a user; false if there is one of that id already."""
+    """Make a user; return False if one with that id exists already."""
     table = users_table(admin)
     if not table.ours:
         raise UsersNotOurs(_not_ours(table))
@@ -102,7 +92,7 @@ def add_user(admin: Admin, user: str, *, email: str | None = None, name: str | N
 
 
 def add_users(admin: Admin, users: Iterable[tuple[str, str | None, str | None]]) -> int:
-    """Make those users (id, e-mail, name) that are not there; how many that were."""
+    """Make the users (id, e-mail, name) that do not exist; return how many were made."""
     table = users_table(admin)
     if not table.ours:
         raise UsersNotOurs(_not_ours(table))
@@ -117,7 +107,7 @@ def add_users(admin: Admin, users: Iterable[tuple[str, str | None, str | None]])
 
 
 def delete_user(admin: Admin, user: str) -> int:
-    """Delete a user and with it its tasks; how many those were."""
+    """Delete a user with all tasks; return how many tasks those were."""
     table = users_table(admin)
     with admin.transaction():
         deleted = admin.execute("DELETE FROM public.tasks WHERE user_id = %s", [user]).rowcount
@@ -130,10 +120,10 @@ def delete_user(admin: Admin, user: str) -> int:
     return deleted
 
 
-def holds_others(admin: Admin, prefix: str) -> tuple[int, int]:
-    """How many users and tasks there are but those of users whose ids start so."""
+def count_others(admin: Admin, prefix: str) -> tuple[int, int]:
+    """Count the users, and the tasks of users, whose ids do not start with the prefix."""
     table = users_table(admin)
-    users = _NOBODY if table.name is None else table.identifier
+    users = _NO_USERS if table.name is None else table.identifier
     row = admin.execute(
         sql.SQL(
             "SELECT (SELECT count(*) FROM {} u WHERE NOT starts_with(u.id, %s)), "
@@ -146,7 +136,7 @@ def holds_others(admin: Admin, prefix: str) -> tuple[int, int]:
     return row[0], row[1]
 
 
-_NOBODY = sql.SQL("(SELECT NULL::text AS id WHERE false)")
+_NO_USERS = sql.SQL("(SELECT NULL::text AS id WHERE false)")
 
 
 def _users(admin: Admin, condition: sql.SQL, values: list[object]) -> list[UserRow]:
@@ -173,7 +163,7 @@ def _users(admin: Admin, condition: sql.SQL, values: list[object]) -> list[UserR
 
 
 def _column(table: UsersTable, *names: str) -> sql.Composable:
-    """The first of these columns that the table has."""
+    """Return the first of these columns that the table has."""
     for name in names:
         if name in table.columns:
             return sql.SQL("u.{}").format(sql.Identifier(name))

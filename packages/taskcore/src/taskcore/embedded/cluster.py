@@ -1,4 +1,4 @@
-"""Create, launch and halt one cluster, and tell what runs in it. The caller holds its lock."""
+"""Create, start and stop one cluster, and find its processes. The caller holds its lock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskcore.embedded.place import EmbeddedUnavailable, Place
+from taskcore.embedded.place import Place
+from taskcore.errors import EmbeddedUnavailable
 
 if TYPE_CHECKING:
     import psutil
@@ -28,7 +29,7 @@ class Postmaster(NamedTuple):
 
 
 def create(place: Place, version: int, lock: int) -> None:
-    """Make the data beside its final name: a half-made cluster is never taken for a whole one."""
+    """Make the data under another name first, so that a half-made cluster is never used."""
     unfinished, password = place.home / "unfinished", place.home / "password"
     if unfinished.exists():
         shutil.rmtree(unfinished)
@@ -38,12 +39,12 @@ def create(place: Place, version: int, lock: int) -> None:
         file.write(secrets.token_urlsafe(24))
     unfinished.mkdir(0o700)
     place.give(unfinished)
-    # No locale of the machine can be relied on. C is everywhere, but folds the case of ASCII only;
-    # from 17 on PostgreSQL brings a C.UTF-8 of its own that knows every letter.
+    # The machine may have no locale but C, which changes the case of ASCII letters only. From
+    # 17 on, PostgreSQL has a C.UTF-8 of its own, which changes the case of every letter.
     options = ["--username=postgres", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256"]
     if version >= 17:
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    # Should we be killed, initdb keeps the lock until it has ended as well.
+    # If this process is killed, initdb keeps the lock until it has ended too.
     done = place.run("initdb", *options, f"--pwfile={password}", data=unfinished, keep=(lock,))
     if done.returncode:
         said = " ".join(done.stdout.splitlines()[-3:])
@@ -52,7 +53,7 @@ def create(place: Place, version: int, lock: int) -> None:
 
 
 def launch(place: Place, settings: Mapping[str, str]) -> Postmaster:
-    """Start the server, on the port that it had before if that is still free."""
+    """Start the server, on its earlier port if that is still free."""
     last, log = place.home / "port", place.home / "log"
     port = _free_port(int(last.read_text()) if last.exists() else 0)
     deadline = time.monotonic() + PATIENCE
@@ -60,7 +61,7 @@ def launch(place: Place, settings: Mapping[str, str]) -> Postmaster:
         ours = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""}
         options = {**settings, **ours}
         line = shlex.join(f"-c{name}={value}" for name, value in options.items())
-        # The log is handed over open: its directory need not be writable to the server.
+        # The server gets the log as an open file, so that it needs no right on the directory.
         with os.fdopen(os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "rb") as file:
             begin = file.seek(0, os.SEEK_END)
             place.run("pg_ctl", "start", "-swt60", "-o", line, data=place.data, output=file)
@@ -71,16 +72,16 @@ def launch(place: Place, settings: Mapping[str, str]) -> Postmaster:
             last.write_text(str(postmaster.port))
             return postmaster
         if "could not create any TCP/IP sockets" in said and time.monotonic() < deadline:
-            port = _free_port()  # someone took it between our look and the server's bind
+            port = _free_port()  # another process took it before the server's bind
         elif "pre-existing shared memory block" in said and time.monotonic() < deadline:
-            time.sleep(0.1)  # what a killed server left behind is still ending
+            time.sleep(0.1)  # processes of a killed server are still ending
         else:
             tail = "\n".join(said.splitlines()[-10:])
             raise EmbeddedUnavailable(f"PostgreSQL did not start; {log} ends with:\n{tail}")
 
 
 def running(place: Place) -> Postmaster | None:
-    """The server, once it accepts connections; None, once nothing is left of an earlier one."""
+    """Wait for the server to accept connections; return None if there is no server."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         postmaster = _postmaster(place.data)
@@ -98,7 +99,7 @@ def running(place: Place) -> Postmaster | None:
 
 
 def halt(home: Path) -> None:
-    """Stop the server if there is one: fast, and if that takes too long, immediately."""
+    """Stop the server if it runs: a fast shutdown, and if that takes too long an immediate one."""
     for how in (signal.SIGINT, signal.SIGQUIT):
         postmaster = _postmaster(home / "data")
         if postmaster is None:
@@ -114,7 +115,7 @@ def halt(home: Path) -> None:
 
 
 def _postmaster(data: Path) -> Postmaster | None:
-    """What postmaster.pid names, if that really is a server of this directory."""
+    """Return the process in postmaster.pid, if it really is a server of this directory."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
         pid, port = int(lines[0]), int(lines[3])
@@ -129,7 +130,7 @@ def _postmaster(data: Path) -> Postmaster | None:
 
 
 def _processes(data: Path) -> Iterator[psutil.Process]:
-    """Every process of this cluster, its postmaster's orphans too."""
+    """Yield every process of this cluster, also those whose postmaster is gone."""
     import psutil
 
     return (process for process in psutil.process_iter() if _is_of(process, data))
@@ -150,9 +151,9 @@ def _is_of(process: psutil.Process, data: Path) -> bool:
 
 
 def _forget(stale: Path) -> None:
-    """Remove a dead server's file when its number is some other process's by now.
+    """Remove a dead server's postmaster.pid if another process has its number by now.
 
-    PostgreSQL would take that process for the server and refuse to start for as long as it lives.
+    PostgreSQL would take that process for the server, and refuse to start while it runs.
     """
     import psutil
 
@@ -162,7 +163,7 @@ def _forget(stale: Path) -> None:
 
 
 def _free_port(wanted: int = 0) -> int:
-    """A free port: the wanted one if possible."""
+    """Return a free port: the wanted one if possible."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will
         try:

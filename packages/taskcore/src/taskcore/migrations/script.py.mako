@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+% if "sa." in upgrades + downgrades:
+import sqlalchemy as sa
+% endif
 from alembic import op
 
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = "${up_revision}"
+down_revision = "${down_revision}"
 branch_labels = None
 depends_on = None
 

@@ -1,1 +1,1 @@
-"""One module a revision; their order is in `down_revision`."""
+"""The revisions, one module each, ordered by `down_revision`. They import nothing of ours."""

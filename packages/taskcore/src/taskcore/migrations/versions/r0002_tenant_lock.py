@@ -1,4 +1,4 @@
-"""The second lock: row-level security for the tenant's role, and the function that says why."""
+"""Add the second lock: row-level security for the tenant role, and the reason function."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# {schema} is public, but for the check, which builds the same thing beside it to compare.
-LOCK = """
-GRANT USAGE ON SCHEMA {schema} TO taskcore_tenant;
-REVOKE ALL ON {schema}.tasks FROM PUBLIC, taskcore_tenant;
-GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.tasks TO taskcore_tenant;
-ALTER TABLE {schema}.tasks ENABLE ROW LEVEL SECURITY;
-CREATE POLICY taskcore_owner ON {schema}.tasks FOR ALL TO taskcore_tenant
+_LOCK = """
+GRANT USAGE ON SCHEMA public TO taskcore_tenant;
+REVOKE ALL ON public.tasks FROM PUBLIC, taskcore_tenant;
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.tasks TO taskcore_tenant;
+ALTER TABLE public.tasks ENABLE ROW LEVEL SECURITY;
+CREATE POLICY taskcore_owner ON public.tasks FOR ALL TO taskcore_tenant
     USING (user_id = nullif(current_setting('taskcore.user_id', true), ''))
     WITH CHECK (user_id = nullif(current_setting('taskcore.user_id', true), ''));
 """
 
-# So that a server that runs as a plain member can tell whether the schema is behind its code.
-SHOW_REVISION = "GRANT SELECT ON {schema}.taskcore_version TO taskcore_tenant"
+# With this grant a server's login can tell whether the schema is behind its code.
+_SHOW_REVISION = "GRANT SELECT ON public.taskcore_version TO taskcore_tenant"
 
-# The function learns the users table from the foreign key; without one, every user is known.
-# Its arguments go by number: a column of the users table could bear any name.
-WHY_MISSED = """
+# The function finds the users table by the foreign key; without one, every user counts as known.
+# Its arguments go by number, because a column of the users table could have any name.
+_WHY_MISSED = """
 DO $taskcore$
 DECLARE
     unknown text := (
@@ -33,33 +32,33 @@ DECLARE
           FROM pg_catalog.pg_constraint k
           JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE k.conrelid = '{schema}.tasks'::regclass
+         WHERE k.conrelid = 'public.tasks'::regclass
            AND k.conname = 'fk_tasks_user_id');
 BEGIN
     EXECUTE format(
-        'CREATE OR REPLACE FUNCTION {schema}.taskcore_why_missed(owner text, task uuid) '
+        'CREATE OR REPLACE FUNCTION public.taskcore_why_missed(owner text, task uuid) '
         'RETURNS text LANGUAGE sql STABLE SECURITY DEFINER '
         'SET search_path = pg_catalog, pg_temp AS %L',
         format($body$
             SELECT CASE
                 WHEN %s THEN 'unknown_user'
-                WHEN EXISTS (SELECT FROM {schema}.tasks t
+                WHEN EXISTS (SELECT FROM public.tasks t
                              WHERE t.user_id = $1 AND t.id = $2) THEN 'own'
-                WHEN EXISTS (SELECT FROM {schema}.tasks t WHERE t.id = $2) THEN 'foreign'
+                WHEN EXISTS (SELECT FROM public.tasks t WHERE t.id = $2) THEN 'foreign'
                 ELSE 'absent'
             END
         $body$, coalesce(unknown, 'false')));
-    REVOKE ALL ON FUNCTION {schema}.taskcore_why_missed(text, uuid) FROM PUBLIC;
-    GRANT EXECUTE ON FUNCTION {schema}.taskcore_why_missed(text, uuid) TO taskcore_tenant;
+    REVOKE ALL ON FUNCTION public.taskcore_why_missed(text, uuid) FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION public.taskcore_why_missed(text, uuid) TO taskcore_tenant;
 END
 $taskcore$
 """
 
 
 def upgrade() -> None:
-    op.execute(LOCK.format(schema="public"))
-    op.execute(WHY_MISSED.format(schema="public"))
-    op.execute(SHOW_REVISION.format(schema="public"))
+    op.execute(_LOCK)
+    op.execute(_WHY_MISSED)
+    op.execute(_SHOW_REVISION)
 
 
 def downgrade() -> None:

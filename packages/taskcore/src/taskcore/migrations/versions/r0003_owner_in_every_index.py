@@ -1,4 +1,4 @@
-"""The index on ids holds the owner too: whichever index is taken, the owner is sought in it."""
+"""Add the owner to the index on ids, so that every index plan compares the owner in the index."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The vocabulary that operations are written in.
+"""What an operation is: a generator that yields queries and receives their rows.
 
-An operation is a generator: it yields queries and is sent their rows, so the same body serves a
-blocking loop, an awaiting one and a session of the caller's. A bare `yield` stands in `rows` only;
-everything else is `yield from`, because a forgotten one would do nothing and say nothing.
+The same generator serves the blocking driver, the awaiting one and a session of the caller's. The
+bare `yield` stands in `rows` only; everything else is `yield from`, because a forgotten one would
+do nothing and raise nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from .schemas import valid_owner
+from taskcore.owner import valid_owner
 
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
@@ -30,7 +30,7 @@ Row: TypeAlias = tuple[Any, ...]
 class Statement:
     """A SQLAlchemy Core statement, compiled once into what libpq takes.
 
-    One that is `repeatable` may be sent again when it is not known whether it ran.
+    A `repeatable` statement may be sent again when it is not known whether it ran.
     """
 
     def __init__(self, core: Executable, *, repeatable: bool | None = None) -> None:
@@ -54,8 +54,13 @@ class Statement:
         return self._compiled[1]
 
     @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns of its rows."""
+        return tuple(cast(Any, self.core).exported_columns.keys())
+
+    @cached_property
     def name(self) -> bytes:
-        """The name under which it is prepared; other SQL has another name."""
+        """The name under which it is prepared; different SQL has a different name."""
         return b"taskcore_" + hashlib.sha256(self.sql).hexdigest()[:16].encode()
 
 
@@ -67,37 +72,38 @@ class Query:
     values: Mapping[str, object]
 
 
-Effect: TypeAlias = Generator[Query, list[Row], R]
+Steps: TypeAlias = Generator[Query, list[Row], R]
+"""The steps of an operation: queries go out, their rows come back, R is what they lead to."""
 
 
-def rows(statement: Statement, **values: object) -> Effect[list[Row]]:
+def rows(statement: Statement, **values: object) -> Steps[list[Row]]:
     return (yield Query(statement, values))
 
 
-def first(statement: Statement, **values: object) -> Effect[Row | None]:
+def first(statement: Statement, **values: object) -> Steps[Row | None]:
     found = yield from rows(statement, **values)
     return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True)
-class Op(Generic[R, T_co]):
-    """An operation with its arguments: a value that can be kept, and run as often as one likes.
+class Op(Generic[T_co]):
+    """An operation with its arguments: a value that can be kept and run any number of times.
 
-    `steps` leads to raw rows, and `shape` makes of them what the caller gets.
+    `steps` leads to raw rows, and `read` makes of them what the caller gets.
     """
 
     owner: str
-    steps: Callable[..., Effect[R]]
+    steps: Callable[..., Steps[Any]]
     args: tuple[object, ...]
-    shape: Callable[[R], T_co]
+    read: Callable[[Any], T_co]
 
     def __post_init__(self) -> None:
         valid_owner(self.owner)
 
-    def start(self) -> Effect[R]:
-        """A fresh run of the operation."""
+    def start(self) -> Steps[Any]:
+        """Begin a new run of the operation."""
         return self.steps(self.owner, *self.args)
 
-    def shaped(self, shape: Callable[[R], U]) -> Op[R, U]:
-        """The same operation, whose rows become something else."""
-        return cast("Op[R, U]", replace(cast(Any, self), shape=shape))
+    def with_result(self, read: Callable[[Any], U]) -> Op[U]:
+        """Return the same operation with another function that reads its rows."""
+        return cast("Op[U]", replace(cast(Any, self), read=read))

@@ -1,7 +1,7 @@
-"""The outermost layer of ours: what is true of every answer, errors of any kind included.
+"""The middleware around every request: CORS, request id, log line, and a 500 for exceptions.
 
-A request id, a log line, CORS headers, and a problem document in place of what went wrong. Within
-it, a path with a trailing slash is the path without: no redirect, which would lose body or token.
+It also removes a trailing slash of the path. A redirect would lose the body or the token in some
+clients.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import problems
-from .logs import ACCESS
+from .logs import log_request
+from .services import services_of
 from .telemetry import count_problem
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -46,7 +47,10 @@ _A_DAY = 24 * 60 * 60
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, whose refusal of a preflight is plain text: here the missing headers say it."""
+    """Starlette's CORS; every preflight is answered 204, and a refused one lacks the headers.
+
+    Starlette answers a refused preflight with 400 in plain text, which is no problem document.
+    """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
         super().__init__(
@@ -65,8 +69,8 @@ class Cors(CORSMiddleware):
         return Response(None, 204, kept)
 
 
-class Edge:
-    """Gives each request its id, and each answer its log line."""
+class RequestMiddleware:
+    """Gives each request an id and a log line, and answers exceptions with a problem document."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -82,7 +86,8 @@ class Edge:
         if len(path) > 1 and path.endswith("/"):
             scope["path"] = path[:-1]
         elif path.endswith("\n"):
-            # A route's pattern overlooks one newline at the end of a path, and one only.
+            # The `$` of a route's pattern also matches before one final newline: with a second
+            # newline the path matches no route.
             scope["path"] = path + "\n"
         status = 0
 
@@ -91,14 +96,14 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((b"x-request-id", request_id.encode()))
-                if scope["app"].state.draining:
+                if services_of(scope["app"]).draining:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
         except asyncio.CancelledError:
-            # The process ends before the request does; uvicorn would answer in plain text.
+            # The process stops before the request has ended; uvicorn would answer in plain text.
             if status:
                 raise
             reads = scope["method"] in ("GET", "HEAD")
@@ -110,13 +115,13 @@ class Edge:
             status = status or 499
         except Exception as error:
             _log.error("unhandled %s", type(error).__name__, exc_info=error)
-            if status:  # the answer has begun: only the connection's end can say it now
+            if status:  # the answer has begun: only closing the connection can report the error
                 raise
             problem = problems.Problem(problems.INTERNAL_ERROR)
             count_problem(problem)
             await problems.answer(problem, request_id)(scope, receive, send_with_id)
         finally:
-            ACCESS.log(scope, status, perf_counter() - started)
+            log_request(scope, status, perf_counter() - started)
 
 
 def _request_id(scope: Scope) -> str:

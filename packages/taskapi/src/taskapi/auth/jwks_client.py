@@ -1,8 +1,9 @@
-"""Keeps a key set fresh: one fetch at a time, and nobody whose key is known waits for it.
+"""The client of a JWKS endpoint: it fetches the key set and keeps it up to date.
 
-A set is fetched anew before its lifetime ends, and when a token names a key that is not in it
-(rarely, so that invented names cost nothing). While the endpoint is away, what was fetched keeps
-verifying, up to a limit.
+One fetch runs at a time, and a token whose key is known never waits for it. The set is fetched
+again before its lifetime ends, and when a token names an unknown key (at most every 30 s, so that
+invented names cause no load). While the endpoint fails, the fetched keys are used up to
+`stale_limit`.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from .key_set import Key, UnusableKeySet, parse
 LIFETIME = 600.0
 TIMEOUT = 5.0
 _REFRESH_AFTER = 0.8 * LIFETIME
-_BETWEEN_UNKNOWN = 30.0
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-_LARGEST = 256 * 1024
+_UNKNOWN_KEY_INTERVAL = 30.0
+_RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+_MAX_BYTES = 256 * 1024
 
 _log = logging.getLogger(__name__)
 
 
-class KeyClient:
-    """The keys at one URL."""
+class JwksClient:
+    """The keys of one JWKS URL."""
 
     def __init__(self, url: str, *, stale_limit: float, on_change: Callable[[], None]) -> None:
         self.url = url
@@ -38,25 +39,25 @@ class KeyClient:
         self._keys: Mapping[str, Key] = {}
         self._content: bytes | None = None
         self._fetched_at: float | None = None
-        self._asked_for_unknown_at = float("-inf")
+        self._unknown_key_fetch_at = float("-inf")
         self._failures = 0
         self._failed_at = float("-inf")
         self._answered = False
         self._fetching: asyncio.Task[None] | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Start to fetch, and to keep fresh; without waiting for either."""
+        """Start the task that fetches the keys, now and regularly; do not wait for it."""
         self._http = httpx.AsyncClient(
             follow_redirects=False,
             timeout=TIMEOUT,
-            # A compressed answer could be any size: this one is counted as it comes.
+            # Without compression the limit of bytes also limits the size in memory.
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         )
-        self._keeper = asyncio.create_task(self._keep_fresh())
+        self._refreshing = asyncio.create_task(self._refresh())
 
     async def close(self) -> None:
-        for task in (self._keeper, self._fetching):
+        for task in (self._refreshing, self._fetching):
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -65,59 +66,59 @@ class KeyClient:
 
     @property
     def loaded(self) -> bool:
-        """Whether there are keys that may still be used."""
+        """Whether there are keys that are not older than `stale_limit`."""
         if self._fetched_at is not None and _now() - self._fetched_at > self._stale_limit:
             self._take({}, None)
             self._fetched_at = None
         return bool(self._keys)
 
     async def key(self, key_id: object) -> Key | None:
-        """The key of that id, or None; 503 where no set could ever be fetched."""
+        """The key with this `kid`, or None; 503 while there are no keys at all."""
         if not self.loaded:
-            if self._fetching is not None or self._pause_is_over():
+            if self._fetching is not None or self._may_retry():
                 await self._fetch()
             if not self.loaded:
                 raise Problem(KEYS_UNAVAILABLE)
         if not isinstance(key_id, str):
             return None
         known = self._keys.get(key_id)
-        # Again after a fetch that was joined: its answer may be older than the key.
-        while known is None and self._may_ask_for_unknown():
+        # A fetch that was already running may answer without a key that is newer: then once more.
+        while known is None and self._may_fetch_for_unknown_key():
             await self._fetch()
             known = self._keys.get(key_id)
         return known
 
-    def _pause(self) -> float:
-        """How long to leave the endpoint alone after so many failures."""
-        return _PAUSES[min(self._failures, len(_PAUSES)) - 1]
+    def _retry_delay(self) -> float:
+        """Seconds between the last failed fetch and the next one."""
+        return _RETRY_DELAYS[min(self._failures, len(_RETRY_DELAYS)) - 1]
 
-    def _pause_is_over(self) -> bool:
-        # An endpoint that answers without a key is well: Better Auth makes its first key when the
-        # first token is asked for, and that token must not wait out a long pause.
-        pause = _PAUSES[0] if self._answered else self._pause()
-        return self._failures == 0 or _now() - self._failed_at >= pause
+    def _may_retry(self) -> bool:
+        # An endpoint that answers without a key works: Better Auth makes its first key for the
+        # first token that it issues, and the request with that token must not wait long.
+        delay = _RETRY_DELAYS[0] if self._answered else self._retry_delay()
+        return self._failures == 0 or _now() - self._failed_at >= delay
 
-    def _may_ask_for_unknown(self) -> bool:
+    def _may_fetch_for_unknown_key(self) -> bool:
         if self._fetching is not None:  # it may bring the key
             return True
-        if not self._pause_is_over():
+        if not self._may_retry():
             return False
         now = _now()
-        if now - self._asked_for_unknown_at < _BETWEEN_UNKNOWN:
+        if now - self._unknown_key_fetch_at < _UNKNOWN_KEY_INTERVAL:
             return False
-        self._asked_for_unknown_at = now
+        self._unknown_key_fetch_at = now
         return True
 
-    async def _keep_fresh(self) -> None:
+    async def _refresh(self) -> None:
         while True:
             await self._fetch()
-            await asyncio.sleep(self._pause() if self._failures else _REFRESH_AFTER)
+            await asyncio.sleep(self._retry_delay() if self._failures else _REFRESH_AFTER)
 
     async def _fetch(self) -> None:
-        """Join the fetch that is under way, or begin one; its failure is nobody's exception."""
+        """Wait for the running fetch, or start one. A failed fetch is logged and not raised."""
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch_once())
-        # One waiter's hanging up is no reason to stop for the others.
+        # A waiter that is cancelled does not cancel the fetch that others wait for.
         await asyncio.shield(self._fetching)
 
     async def _fetch_once(self) -> None:
@@ -125,11 +126,11 @@ class KeyClient:
             async with asyncio.timeout(TIMEOUT):
                 content = await self._download()
             keys = self._keys if content == self._content else parse(content)
-        except Exception as error:  # whatever it is, the keeper lives on
+        except Exception as error:  # whatever it is: the refreshing task goes on
             self._failures += 1
             self._failed_at = _now()
             self._answered = isinstance(error, UnusableKeySet)
-            # Keys that have just become too old end what is remembered of them, asked for or not.
+            # `loaded` also discards keys that are now too old, and the tokens they verified.
             kept = "" if self.loaded else "; there are none"
             _log.warning("the keys could not be fetched (%s)%s", _reason(error), kept)
         else:
@@ -146,7 +147,7 @@ class KeyClient:
             content = bytearray()
             async for part in response.aiter_raw():
                 content += part
-                if len(content) > _LARGEST:
+                if len(content) > _MAX_BYTES:
                     raise UnusableKeySet("it is too large")
             return bytes(content)
 
@@ -157,7 +158,7 @@ class KeyClient:
 
 
 def _now() -> float:
-    """The clock that this loop's sleeps and time limits go by."""
+    """The time of the running loop, by which its sleeps and timeouts are measured."""
     return asyncio.get_running_loop().time()
 
 

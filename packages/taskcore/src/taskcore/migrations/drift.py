@@ -1,9 +1,8 @@
-"""What differs between the models and a database, in both directions.
+"""What differs between the definitions of today and a database, in both directions.
 
 The expected schema is built beside the real one, in a transaction that is rolled back, and both are
-read from the catalogue in the same words: so no text of PostgreSQL's needs to be known here, and
-whatever is compared (types, defaults, keys, indexes, the policy, grants, the function) is compared
-exactly.
+read from the catalogue by the same queries. So PostgreSQL itself prints both sides, and types,
+defaults, keys, indexes, the policy, grants and the function are compared exactly.
 """
 
 from __future__ import annotations
@@ -12,10 +11,16 @@ import re
 
 import sqlalchemy as sa
 
-from .migrations.users_table import OURS
-from .migrations.versions.r0002_tenant_lock import LOCK, SHOW_REVISION, WHY_MISSED
-from .models import SCHEMA, Task, User, metadata
-from .wire import TENANT_ROLE
+from taskcore.models import SCHEMA, Task, User, metadata
+from taskcore.tenancy import (
+    FIND_USERS_TABLE,
+    FOREIGN_KEY,
+    TENANT_ROLE,
+    VERSION_TABLE,
+    lock_sql,
+    reason_function_sql,
+    show_revision_sql,
+)
 
 _SCRATCH = "taskcore_expected"
 
@@ -86,7 +91,7 @@ SELECT 'grants on ' || c.relname || ' to ' ||
   FROM pg_class c CROSS JOIN aclexplode(c.relacl) x
  WHERE c.relnamespace = CAST(:schema AS regnamespace)
    AND (x.grantee = CAST(:tenant AS regrole)
-        OR x.grantee = 0 AND c.relname IN ('tasks', 'taskcore_version'))
+        OR x.grantee = 0 AND c.relname IN ('tasks', :version_table))
  GROUP BY c.relname, x.grantee
 UNION ALL
 SELECT 'grants on column ' || c.relname || '.' || a.attname || ' to ' ||
@@ -131,7 +136,7 @@ SELECT 'role ' || :tenant,
 
 
 def differences(connection: sa.Connection) -> list[str]:
-    """One sentence for each thing that is missing, unexpected or not as it should be."""
+    """Return a sentence for each thing that is missing, unexpected or not as it should be."""
     with connection.begin() as transaction:
         connection.execute(sa.select(sa.func.set_config("search_path", "pg_catalog", True)))
         role = _read(connection, _ROLE, tenant=TENANT_ROLE)
@@ -146,12 +151,12 @@ def differences(connection: sa.Connection) -> list[str]:
         else:
             users, ours = _users(connection)
             real = _inventory(connection, SCHEMA, ours)
-            # A function that asks a table whose foreign key is gone says that it should be there.
-            knows = any(
+            # Without the foreign key, a function that reads a users table shows that one belongs.
+            asks_users = any(
                 name.startswith("function ") and "NOT EXISTS (SELECT" in what
                 for name, what in real.items()
             )
-            _build_expected(connection, has_users=users is not None or knows)
+            _build_expected(connection, has_users=users is not None or asks_users)
             expected = _inventory(connection, _SCRATCH, ours)
             found += _compare(expected, real, users)
         transaction.rollback()
@@ -159,17 +164,9 @@ def differences(connection: sa.Connection) -> list[str]:
 
 
 def _users(connection: sa.Connection) -> tuple[str | None, bool]:
-    """The users table by its foreign key, and whether a migration of ours made it."""
-    row = connection.execute(
-        sa.text(
-            "SELECT format('%I.%I', n.nspname, c.relname), obj_description(c.oid, 'pg_class') "
-            "FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid "
-            "JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE k.conname = 'fk_tasks_user_id' AND k.conrelid = CAST(:tasks AS regclass)"
-        ),
-        {"tasks": f"{SCHEMA}.tasks"},
-    ).first()
-    return (row[0], row[1] == OURS) if row else (None, False)
+    """Return the users table's name, and whether a migration of ours made it."""
+    row = connection.execute(sa.text(FIND_USERS_TABLE)).first()
+    return (row.name, bool(row.ours)) if row else (None, False)
 
 
 def _build_expected(connection: sa.Connection, *, has_users: bool) -> None:
@@ -178,23 +175,25 @@ def _build_expected(connection: sa.Connection, *, has_users: bool) -> None:
     metadata.create_all(moved, checkfirst=False)
     connection.execution_options(schema_translate_map=None)
     if not has_users:
-        connection.execute(
-            sa.text(f"ALTER TABLE {_SCRATCH}.tasks DROP CONSTRAINT fk_tasks_user_id")
-        )
-    connection.execute(sa.text(LOCK.format(schema=_SCRATCH)))
-    connection.execute(sa.text(WHY_MISSED.format(schema=_SCRATCH)))
-    connection.execute(sa.text(f"CREATE TABLE {_SCRATCH}.taskcore_version ()"))
-    connection.execute(sa.text(SHOW_REVISION.format(schema=_SCRATCH)))
+        connection.execute(sa.text(f"ALTER TABLE {_SCRATCH}.tasks DROP CONSTRAINT {FOREIGN_KEY}"))
+    connection.execute(sa.text(lock_sql(_SCRATCH)))
+    connection.execute(sa.text(reason_function_sql(_SCRATCH)))
+    connection.execute(sa.text(f"CREATE TABLE {_SCRATCH}.{VERSION_TABLE} ()"))
+    connection.execute(sa.text(show_revision_sql(_SCRATCH)))
 
 
 def _inventory(connection: sa.Connection, schema: str, with_users: bool) -> Inventory:
     models = (Task, User) if with_users else (Task,)
     tables = [f"{schema}.{model.__tablename__}" for model in models]
     inventory = _read(connection, _TABLES, tables=tables)
-    inventory |= _read(
-        connection, _LOCKS, tasks=f"{schema}.tasks", tenant=TENANT_ROLE, schema=schema
+    return inventory | _read(
+        connection,
+        _LOCKS,
+        tasks=f"{schema}.tasks",
+        tenant=TENANT_ROLE,
+        schema=schema,
+        version_table=VERSION_TABLE,
     )
-    return inventory
 
 
 def _read(connection: sa.Connection, query: str, **values: object) -> Inventory:

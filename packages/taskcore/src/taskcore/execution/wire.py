@@ -1,11 +1,11 @@
 """One query and the binding of its owner, in one round trip on a libpq connection.
 
 Both statements go out in one pipeline and, up to its Sync, are one implicit transaction: what the
-first sets (the tenant's role, the owner that row-level security compares with, the time limit)
-holds for the second and is gone after it, whatever happens.
+first sets (the tenant role, the owner that row-level security compares with, the time limit)
+holds for the second and ends with it, also when a statement fails.
 
-This is psycopg's own way of talking (generators that yield when they would block), one layer
-below its cursors: there the same two statements cost half as much CPU again.
+It is written as psycopg's own generators are, which yield when they would block, one layer below
+its cursors: through those the same two statements cost half as much CPU again.
 """
 
 from __future__ import annotations
@@ -21,19 +21,24 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.waiting import Wait
 from sqlalchemy import text
 
-from .effects import Query, Row, Statement
-from .errors import ConnectionLost, DeadlineExceeded, TaskcoreError
-from .sqlstates import error_for
+from taskcore.errors import ConnectionLost, DeadlineExceeded, TaskcoreError
+from taskcore.tenancy import OWNER_SETTING, TENANT_ROLE
 
-TENANT_ROLE = "taskcore_tenant"
+from .op import Query, Row, Statement
+from .sqlstates import (
+    error_for,
+    is_forgotten_statement,
+    is_read_only,
+    message_may_quote_values,
+)
 
-# An empty search_path finds pg_catalog first, and nobody's functions or operators. Until it is set,
-# every name says where it is from.
-BIND = Statement(
+# With an empty search_path, names are found in pg_catalog only. Until it is set, every name in the
+# statement says its schema.
+BIND_OWNER = Statement(
     text(f"""
         SELECT pg_catalog.set_config('search_path', '', true),
                pg_catalog.set_config('role', '{TENANT_ROLE}', true),
-               pg_catalog.set_config('taskcore.user_id', CAST(:owner AS pg_catalog.text), true),
+               pg_catalog.set_config('{OWNER_SETTING}', CAST(:owner AS pg_catalog.text), true),
                pg_catalog.set_config('statement_timeout', CAST(:timeout AS pg_catalog.text), true)
     """)
 )
@@ -44,15 +49,11 @@ _BAD = pq.ConnStatus.BAD
 _BINARY = pq.Format.BINARY
 _SQLSTATE = pq.DiagnosticField.SQLSTATE
 _MESSAGE = pq.DiagnosticField.MESSAGE_PRIMARY
-# A prepared statement that the server has lost, or that a migration made invalid: it did not run,
-# and does on a new connection.
-_FORGOTTEN = {"26000", "0A000"}
-# The server takes no writes, or not any more: a new connection may find the one that does.
-_READ_ONLY = "25006"
+_SOURCE_FUNCTION = pq.DiagnosticField.SOURCE_FUNCTION
 
 
-class _Memory:
-    """What is remembered of a connection: its prepared statements, and how values are adapted."""
+class _State:
+    """What is kept with a connection: its prepared statements, and how values are adapted."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,11 +62,11 @@ class _Memory:
         self.transformer: abc.Transformer = Transformer()
 
 
-class Connection(_Memory, psycopg.Connection[Row]):
+class Connection(_State, psycopg.Connection[Row]):
     """A blocking connection of the pool."""
 
 
-class AsyncConnection(_Memory, psycopg.AsyncConnection[Row]):
+class AsyncConnection(_State, psycopg.AsyncConnection[Row]):
     """An awaiting connection of the pool."""
 
 
@@ -83,14 +84,15 @@ def exchange(
 ) -> PQGen[list[Row]]:
     """Send the binding and the query, and read the rows.
 
-    Whatever ends it early leaves the connection closed: nothing of it can reach the next user.
+    If it ends early for any reason, the connection is closed, so that no part of the answer can
+    reach another operation.
     """
     pgconn = connection.pgconn
     results: list[pq.abc.PGresult] = []
     try:
         pgconn.enter_pipeline_mode()
         bound = {"owner": owner, "timeout": str(max(1, int(statement_timeout * 1000)))}
-        stages = _send(connection, BIND, bound, prepare)
+        stages = _send(connection, BIND_OWNER, bound, prepare)
         stages += _send(connection, query.statement, query.values, prepare)
         pgconn.pipeline_sync()
         yield from _receive(pgconn, results, deadline)
@@ -99,7 +101,7 @@ def exchange(
         pgconn.finish()
         lost: BaseException | None = error
     except BaseException as error:
-        # The deadline, a cancelled task, Ctrl-C. Not psycopg's cancel, which waits for the server.
+        # The deadline, a cancelled task, Ctrl-C. psycopg's own cancel would wait for the server.
         pgconn.finish()
         if isinstance(error, DeadlineExceeded):
             error.outcome_unknown = query.statement.writes
@@ -112,7 +114,7 @@ def exchange(
             if prepares:
                 connection.prepared.add(statement.name)
         elif sqlstate := result.error_field(_SQLSTATE):
-            # The server said no before the Sync, so nothing was committed.
+            # The server refused it before the Sync, so nothing was committed.
             raise _refusal(connection, statement, sqlstate.decode(), result)
     if lost is not None or len(results) < len(stages):
         raise ConnectionLost(outcome_unknown=query.statement.writes) from lost
@@ -122,7 +124,7 @@ def exchange(
 def _send(
     connection: AnyConnection, statement: Statement, values: Mapping[str, object], prepare: bool
 ) -> list[tuple[Statement, bool]]:
-    """Queue a statement; what is returned are the results to come, and which of them prepare."""
+    """Queue a statement; return the results to expect, and which of them prepare it."""
     pgconn = connection.pgconn
     transformer = connection.transformer
     parameters = [values[name] for name in statement.parameters]
@@ -167,17 +169,18 @@ def _wait(what: Wait, deadline: float) -> PQGen[None]:
 def _refusal(
     connection: AnyConnection, statement: Statement, sqlstate: str, result: pq.abc.PGresult
 ) -> TaskcoreError:
-    if sqlstate in _FORGOTTEN and statement.name in connection.prepared:
+    binding = statement is BIND_OWNER
+    if is_forgotten_statement(sqlstate) and statement.name in connection.prepared:
         connection.pgconn.finish()
         error: TaskcoreError = ConnectionLost()
     else:
-        if sqlstate == _READ_ONLY:
+        if is_read_only(sqlstate):
             connection.pgconn.finish()
-        error = error_for(sqlstate, binding=statement is BIND)
-    # Only the primary message: the detail of some errors quotes the row. Those of class 22 quote
-    # the value that they don't like even there, and a trigger's own errors whatever it likes.
-    told = statement is BIND or not sqlstate.startswith(("22", "P0"))
-    message = (result.error_field(_MESSAGE) or b"").decode(errors="replace") if told else ""
+        function = result.error_field(_SOURCE_FUNCTION) or b""
+        error = error_for(sqlstate, source_function=function.decode(), binding=binding)
+    # Only the primary message is kept, because the detail of some errors quotes the row.
+    safe = binding or not message_may_quote_values(sqlstate)
+    message = (result.error_field(_MESSAGE) or b"").decode(errors="replace") if safe else ""
     try:
         error.__cause__ = errors.lookup(sqlstate)(message)
     except KeyError:

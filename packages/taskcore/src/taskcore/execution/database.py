@@ -1,8 +1,7 @@
 """The two drivers: a pool of connections, and the loop that runs operations on it.
 
 `Database` blocks and may be shared by threads; `AsyncDatabase` awaits, on the event loop that it
-was opened on. They differ in how they wait and in nothing else: what they wait for is decided by
-`conversation`.
+was opened on. They differ only in how they wait: what they wait for is decided in `run`.
 """
 
 from __future__ import annotations
@@ -23,21 +22,22 @@ from psycopg_pool import (
     TooManyRequests,
 )
 
-from .conversation import Checkout, Need, Terms, conversation
-from .effects import Op
-from .errors import DatabaseClosed, InvalidInput, NoConnection
-from .urls import is_pooled, libpq_conninfo
+from taskcore.errors import DatabaseClosed, InvalidInput, NoConnection
+from taskcore.urls import is_pooled, libpq_conninfo
+
+from .op import Op
+from .run import Limits, Need, NeedConnection, run
 from .wire import AnyConnection, AsyncConnection, Connection
 
 T = TypeVar("T")
 
-# The stock pool waits longer after each failed attempt to connect, up to minutes. Here it gives up
-# after this time, and begins again.
+# psycopg_pool waits longer after each failed attempt to connect, up to minutes. With this limit it
+# gives up early, and `_connect_again` makes it begin anew.
 _RECONNECT_TIMEOUT = 1.0
 
 
-class _Settings:
-    """What both drivers are made from."""
+class _Configured:
+    """The settings of both drivers."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class _Settings:
         statement_timeout: float | None = None,
         prepare: bool | None = None,
     ) -> None:
-        """Nothing is connected yet.
+        """Keep the settings; nothing is connected yet.
 
         `timeout` is the deadline of one operation, in seconds: the wait for a connection, the
         statements and a repetition together; within it, `pool_timeout` bounds the wait for a
         connection and `statement_timeout` each statement. `max_waiting` operations may wait for
-        a connection (0: any number). `prepare` is off behind a transaction pooler; without it, the
-        host's name decides.
+        a connection (0: any number). `prepare` has to be off behind a transaction pooler; left out,
+        it is off where the host is named as Neon names its pooler.
         """
         if min_size < 0 or max_size < 1 or max_size < min_size:
             raise InvalidInput("the pool needs 0 <= min_size <= max_size, and max_size >= 1")
@@ -66,7 +66,7 @@ class _Settings:
         if min(timeout, pool_timeout, statement_timeout) <= 0:
             raise InvalidInput("timeouts must be more than 0 seconds")
         conninfo = libpq_conninfo(url)
-        self.terms = Terms(
+        self.limits = Limits(
             timeout=timeout,
             pool_timeout=pool_timeout,
             statement_timeout=statement_timeout,
@@ -89,7 +89,7 @@ class _Settings:
         }
 
 
-class Database(_Settings):
+class Database(_Configured):
     """Runs operations, blocking."""
 
     _pool: ConnectionPool[Connection] | None = None
@@ -99,12 +99,12 @@ class Database(_Settings):
         if self._pool is not None:
             return
         self._pool = ConnectionPool(
-            connection_class=Connection, reconnect_failed=_begin_again, **self._pool_arguments
+            connection_class=Connection, reconnect_failed=_connect_again, **self._pool_arguments
         )
         self._pool.open()
 
     def close(self) -> None:
-        """Let running operations have their connections, and close the others."""
+        """Close the idle connections now, and the others as running operations give them back."""
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -124,17 +124,17 @@ class Database(_Settings):
         """The pool's counters."""
         return self._open_pool().get_stats()
 
-    def run(self, op: Op[Any, T], *, timeout: float | None = None) -> T:
+    def run(self, op: Op[T], *, timeout: float | None = None) -> T:
         """Run an operation, in `timeout` seconds at most if that is given."""
         pool = self._open_pool()
         connection: Connection | None = None
-        flow = conversation(op, self.terms.within(timeout))
+        flow = run(op, self.limits.within(timeout))
         try:
             need: Need = next(flow)
             while True:
                 answer: Any
                 try:
-                    if isinstance(need, Checkout):
+                    if isinstance(need, NeedConnection):
                         if connection is not None:
                             pool.putconn(connection)
                             connection = None
@@ -151,7 +151,7 @@ class Database(_Settings):
             flow.close()
             if connection is not None:
                 pool.putconn(connection)
-        return op.shape(result)
+        return op.read(result)
 
     def _open_pool(self) -> ConnectionPool[Connection]:
         if self._pool is None:
@@ -172,7 +172,7 @@ class Database(_Settings):
             pool.putconn(connection)
 
 
-class AsyncDatabase(_Settings):
+class AsyncDatabase(_Configured):
     """Runs operations, awaiting."""
 
     _pool: AsyncConnectionPool[AsyncConnection] | None = None
@@ -184,13 +184,13 @@ class AsyncDatabase(_Settings):
         self._returning: set[asyncio.Task[None]] = set()
         self._pool = AsyncConnectionPool(
             connection_class=AsyncConnection,
-            reconnect_failed=_begin_again_async,
+            reconnect_failed=_connect_again_async,
             **self._pool_arguments,
         )
         await self._pool.open()
 
     async def close(self) -> None:
-        """Let running operations have their connections, and close the others."""
+        """Close the idle connections now, and the others as running operations give them back."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await asyncio.gather(*self._returning)
@@ -211,17 +211,17 @@ class AsyncDatabase(_Settings):
         """The pool's counters."""
         return self._open_pool().get_stats()
 
-    async def run(self, op: Op[Any, T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
+    async def run(self, op: Op[T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Run an operation, in `timeout` seconds at most if that is given."""
         pool = self._open_pool()
         connection: AsyncConnection | None = None
-        flow = conversation(op, self.terms.within(timeout))
+        flow = run(op, self.limits.within(timeout))
         try:
             need: Need = next(flow)
             while True:
                 answer: Any
                 try:
-                    if isinstance(need, Checkout):
+                    if isinstance(need, NeedConnection):
                         if connection is not None:
                             self._put_back(pool, connection)
                             connection = None
@@ -238,7 +238,7 @@ class AsyncDatabase(_Settings):
             flow.close()
             if connection is not None:
                 self._put_back(pool, connection)
-        return op.shape(result)
+        return op.read(result)
 
     def _open_pool(self) -> AsyncConnectionPool[AsyncConnection]:
         if self._pool is None:
@@ -263,8 +263,8 @@ class AsyncDatabase(_Settings):
     def _put_back(
         self, pool: AsyncConnectionPool[AsyncConnection], connection: AsyncConnection
     ) -> None:
-        # In a task of its own, which nobody cancels: a cancelled return would lose the connection
-        # and its place in the pool.
+        # In a task of its own, so that it is never cancelled: a cancelled return would lose the
+        # connection and its place in the pool.
         task = _start(pool.putconn(connection))
         if not task.done():
             self._returning.add(task)
@@ -274,7 +274,7 @@ class AsyncDatabase(_Settings):
 if sys.version_info >= (3, 12):
 
     def _start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine up to where it has to wait, which most returns never do."""
+        """Run a coroutine up to its first wait; most returns to the pool have none."""
         return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
 
 else:
@@ -283,19 +283,19 @@ else:
         return asyncio.get_running_loop().create_task(coroutine)
 
 
-def _begin_again(pool: ConnectionPool[Any]) -> None:
-    # For those who wait: otherwise only a newcomer makes the pool try again.
+def _connect_again(pool: ConnectionPool[Any]) -> None:
+    # For the operations that wait: otherwise the pool tries again only when a new one comes.
     pool.check()
 
 
-async def _begin_again_async(pool: AsyncConnectionPool[Any]) -> None:
+async def _connect_again_async(pool: AsyncConnectionPool[Any]) -> None:
     await pool.check()
 
 
 def _is_alive(connection: AnyConnection) -> bool:
-    """Whether an idle connection is still there, without a round trip.
+    """Whether an idle connection is still open, found out without a round trip.
 
-    Nothing is due on it, so that a socket with something to read brings news of its end.
+    No answer is due on it, so a socket that is readable has been closed by the server.
     """
     pgconn = connection.pgconn
     if connection.closed:

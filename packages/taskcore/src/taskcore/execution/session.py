@@ -1,9 +1,9 @@
 """Operations inside the caller's own transaction.
 
-`run_in(session, op)` joins the unit of work of a SQLModel or SQLAlchemy session: what the caller
-has pending is flushed first, and what the operation did is committed or rolled back with the rest.
-The tenant's role and owner are bound inside a savepoint and put back before it is released, so
-that the caller's own statements notice nothing.
+`run_in(session, op)` joins the unit of work of a SQLModel or SQLAlchemy session: the caller's
+pending changes are flushed first, and the operation is committed or rolled back with the rest. The
+tenant role and the owner are bound inside a savepoint and restored before it is released, so that
+the caller's own statements are not affected.
 """
 
 from __future__ import annotations
@@ -13,51 +13,52 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar, overload
 
+import psycopg
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from .effects import Op, Query, Row
-from .errors import ConnectionLost, DatabaseFault, SessionRefused, TaskcoreError
-from .models import Task
-from .sqlstates import error_for
-from .wire import TENANT_ROLE
+from taskcore.errors import ConnectionLost, DatabaseFault, SessionRefused, TaskcoreError
+from taskcore.models import Task
+from taskcore.tenancy import OWNER_SETTING, TENANT_ROLE
 
-R = TypeVar("R")
+from .op import Op, Query, Row
+from .sqlstates import error_for
+
 T = TypeVar("T")
 
 _READ = text(
     "SELECT pg_catalog.current_setting('role'), pg_catalog.current_setting('search_path'), "
-    "pg_catalog.current_setting('taskcore.user_id', true)"
+    f"pg_catalog.current_setting('{OWNER_SETTING}', true)"
 )
 _SET = text(
     "SELECT pg_catalog.set_config('search_path', :search_path, true), "
     "pg_catalog.set_config('role', :role, true), "
-    "pg_catalog.set_config('taskcore.user_id', :owner, true)"
+    f"pg_catalog.set_config('{OWNER_SETTING}', :owner, true)"
 )
 
 
 @overload
-def run_in(session: Session, op: Op[Any, T]) -> T: ...
+def run_in(session: Session, op: Op[T]) -> T: ...
 @overload
-def run_in(session: AsyncSession, op: Op[Any, T]) -> Awaitable[T]: ...
-def run_in(session: Session | AsyncSession, op: Op[Any, T]) -> T | Awaitable[T]:
+def run_in(session: AsyncSession, op: Op[T]) -> Awaitable[T]: ...
+def run_in(session: Session | AsyncSession, op: Op[T]) -> T | Awaitable[T]:
     """Run an operation in the transaction of a session; await it if the session is async."""
     if isinstance(session, AsyncSession):
         return session.run_sync(_run, op)
     return _run(session, op)
 
 
-def _run(session: Session, op: Op[R, T]) -> T:
+def _run(session: Session, op: Op[T]) -> T:
     connection = _connection(session)
     with _bound(connection, op.owner):
         result = _drive(session, connection, op)
-    return op.shape(result)
+    return op.read(result)
 
 
 def _connection(session: Session) -> Connection:
-    """The session's connection, after what was pending; a failing flush is the caller's."""
+    """Flush, and return the session's connection; an error of the flush is the caller's."""
     try:
         session.flush()
         with _translated():
@@ -66,7 +67,7 @@ def _connection(session: Session) -> Connection:
         raise SessionRefused from error
 
 
-def _drive(session: Session, connection: Connection, op: Op[R, T]) -> R:
+def _drive(session: Session, connection: Connection, op: Op[Any]) -> Any:
     steps = op.start()
     try:
         query = next(steps)
@@ -78,23 +79,22 @@ def _drive(session: Session, connection: Connection, op: Op[R, T]) -> R:
             else:
                 if query.statement.writes:
                     _expire_tasks(session)
-                    # The session knows nothing of this write. After going back to a savepoint of
+                    # The session does not know of this write. After a rollback to a savepoint of
                     # the caller's it would keep what it has read since.
                     event.listen(session, "after_soft_rollback", _expire_tasks)
                 query = steps.send(found)
     except StopIteration as done:
-        result: R = done.value
-        return result
+        return done.value
     finally:
         steps.close()
 
 
 @contextmanager
 def _bound(connection: Connection, owner: str) -> Iterator[None]:
-    """In a savepoint, the tenant's role and the owner; after it, what was there before.
+    """Bind the tenant role and the owner inside a savepoint, and restore what was there before.
 
-    Where the operation fails, going back to the savepoint puts them back; in AUTOCOMMIT, where
-    what is bound would be gone before the next statement, the savepoint itself is refused.
+    If the operation fails, the rollback to the savepoint restores them. In AUTOCOMMIT, where the
+    binding would be gone before the next statement, the savepoint itself is refused.
     """
     with _translated(binding=True), connection.begin_nested():
         role, search_path, user_id = connection.execute(_READ).one()
@@ -112,7 +112,7 @@ def _execute(connection: Connection, query: Query) -> list[Row]:
 
 
 def _utc(value: object) -> object:
-    """Times in UTC, whatever the session's TimeZone made of them."""
+    """Return times in UTC, whatever the session's TimeZone is."""
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
@@ -131,9 +131,17 @@ def _translated(*, binding: bool = False) -> Iterator[None]:
 
 
 def _error_for(error: DBAPIError, *, binding: bool) -> TaskcoreError:
-    # psycopg and asyncpg both say it so.
+    # psycopg's errors and those of SQLAlchemy's asyncpg adapter both have this attribute.
     if sqlstate := getattr(error.orig, "sqlstate", None):
-        return error_for(sqlstate, binding=binding)
-    # No word from the server: it is gone, or the driver could not send the values.
+        return error_for(sqlstate, source_function=_source_function(error.orig), binding=binding)
+    # Without an SQLSTATE the server is gone, or the driver could not send the values.
     lost = isinstance(error, (OperationalError, InterfaceError))
     return ConnectionLost() if lost else DatabaseFault()
+
+
+def _source_function(error: BaseException | None) -> str | None:
+    """Return the name of the server's function that raised the error, as the driver reports it."""
+    if isinstance(error, psycopg.Error):
+        return error.diag.source_function
+    # asyncpg's own error is the cause of the adapter's.
+    return getattr(getattr(error, "__cause__", None), "server_source_function", None)

@@ -1,0 +1,29 @@
+"""What one process keeps for all its requests, as one typed object on the application's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+
+from taskcore import AsyncDatabase
+
+from .auth import Authenticator
+from .settings import Settings
+
+
+@dataclass(slots=True)
+class Services:
+    """Made by `create_app`; the database and the authenticator are opened by the lifespan."""
+
+    settings: Settings
+    authenticator: Authenticator
+    database: AsyncDatabase
+    # True from SIGTERM on: readiness fails, and each answer closes its connection.
+    draining: bool = False
+
+
+def services_of(app: Starlette) -> Services:
+    """The services of this application."""
+    services: Services = app.state.services
+    return services

@@ -1,0 +1,29 @@
+"""The request as an endpoint sees it: with its user and the database."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from taskcore import AsyncDatabase
+
+from .services import services_of
+
+USER = "taskapi.user"
+"""The key of the user id in a request's scope; set once the token is verified."""
+
+
+class TaskRequest(Request):
+    """A request whose token has been verified.
+
+    FastAPI recognises subclasses of Request, so this parameter leaves no trace in OpenAPI.
+    """
+
+    @property
+    def user(self) -> str:
+        """The user id of the token."""
+        user: str = self.scope[USER]
+        return user
+
+    @property
+    def database(self) -> AsyncDatabase:
+        return services_of(self.app).database

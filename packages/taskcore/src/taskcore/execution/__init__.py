@@ -1,0 +1,1 @@
+"""How an operation is run: its form, one run of it, the exchange with PostgreSQL, the drivers."""
