@@ -1,4 +1,4 @@
-"""What is checked, and when: `nox` before every commit, `nox -s matrix` before a release."""
+"""The checks: `nox` before every commit, `nox -s matrix` before a release, the rest by name."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nox
 
-if sys.version_info < (3, 11):  # noqa: UP036 - this file is read by whichever Python has nox
+if sys.version_info < (3, 11):  # noqa: UP036 - nox may run on an older Python
     found = ".".join(map(str, sys.version_info[:3]))
     sys.exit(f"Python 3.11 or newer is needed, and this is {found}: make .venv with a newer one.")
 
@@ -23,18 +23,18 @@ DISTRIBUTIONS = ("packages/taskcore", "packages/taskapi", "packages/taskcli")
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 LOWEST = ROOT / "tests" / "lowest.txt"
 
-# What the built wheels are tried with; each pattern must match something under tests/.
+# The tests that the built wheels are tried with, under tests/.
 SMOKE = (
     "core/test_operations.py",
-    "core/test_schema_history.py",
-    "core/test_schema_script.py",
+    "core/test_migrations_history.py",
+    "core/test_migrations_script.py",
     "api/test_endpoints.py",
     "cli/test_version.py",
 )
 
 
 def group(*names: str) -> tuple[str, ...]:
-    """What [dependency-groups] in pyproject.toml lists under these names."""
+    """Return what [dependency-groups] in pyproject.toml lists under these names."""
     return nox.project.dependency_groups(SETTINGS, *names)
 
 
@@ -44,16 +44,22 @@ def install(session: nox.Session, *requirements: str) -> None:
 
 
 def with_embedded(distributions: list[str]) -> list[str]:
-    """The same, and taskcore with its embedded PostgreSQL."""
+    """Return the same distributions, and taskcore with its embedded PostgreSQL."""
     taskcore, *others = distributions
     return [f"{taskcore}[embedded]", *others]
+
+
+def install_packages(session: nox.Session, *groups: str, editable: bool = False) -> None:
+    """Install the three packages of this tree, with these dependency groups."""
+    prefix = "--editable=./" if editable else "./"
+    here = with_embedded([f"{prefix}{path}" for path in DISTRIBUTIONS])
+    install(session, *group(*groups), *here)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, format and types of everything."""
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("lint"), *with_embedded(here))
+    install_packages(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
@@ -62,14 +68,13 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, on the embedded PostgreSQL."""
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("test"), *with_embedded(here))
+    install_packages(session, "test")
     session.run("pytest", "--numprocesses", "auto", *session.posargs)
 
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """What a user gets: the wheels, each built from its sdist, tried where no source is near."""
+    """The wheels, each built from its sdist, tested without the source tree."""
     install(session, *group("build"))
     with tempfile.TemporaryDirectory() as outside:
         built = []
@@ -82,7 +87,7 @@ def wheels(session: nox.Session) -> None:
         left = shutil.ignore_patterns("house", "e2e", "node_modules", "__pycache__")
         shutil.copytree(ROOT / "tests", copied, ignore=left)
         with session.chdir(outside):
-            # Before anything else is installed: the wheels declare all that they need.
+            # First with nothing else installed: the wheels declare what they need.
             install(session, *built)
             session.run("python", "-c", "import taskcore, taskapi, taskcli")
             session.run("taskcli", "--version")
@@ -92,7 +97,7 @@ def wheels(session: nox.Session) -> None:
 
 
 def smoke(session: nox.Session, folder: Path) -> Iterator[Path]:
-    """The files that SMOKE names; a pattern that names none is an error, not a shorter run."""
+    """Yield the files that SMOKE names; a pattern without a file is an error."""
     for pattern in SMOKE:
         found = sorted(folder.glob(pattern))
         if not found:
@@ -102,37 +107,34 @@ def smoke(session: nox.Session, folder: Path) -> Iterator[Path]:
 
 @nox.session(default=False)
 def better_auth(session: nox.Session) -> None:
-    """The tokens that the real Better Auth issues, on the database of the tasks. Needs Node."""
+    """The tokens of the real Better Auth, on the same database as the tasks. Needs Node."""
     node_packages(session, "better_auth")
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("test"), *with_embedded(here))
+    install_packages(session, "test")
     session.run("pytest", "tests/better_auth", *session.posargs)
 
 
 @nox.session(default=False)
 def e2e(session: nox.Session) -> None:
-    """People at a page in a real browser. Needs Node, Debian's chromium, and port 3000."""
+    """A page in a real browser. Needs Node, Debian's chromium, and port 3000."""
     if shutil.which("chromium") is None:
         session.error("chromium is missing: apt-get install --no-install-recommends chromium")
     node_packages(session, "better_auth", "e2e")
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("test"), *with_embedded(here))
+    install_packages(session, "test")
     session.run("pytest", "tests/e2e", *session.posargs)
 
 
 @nox.session(default=False)
 def typed_client(session: nox.Session) -> None:
-    """A strictly compiled client, its types made from the OpenAPI document. Needs Node."""
+    """A strictly compiled client with types made from the OpenAPI document. Needs Node."""
     node_packages(session, "typed_client")
     with session.chdir(ROOT / "tests" / "typed_client"):
         session.run("npm", "run", "build", external=True)
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("test"), *with_embedded(here))
+    install_packages(session, "test")
     session.run("pytest", "tests/typed_client", *session.posargs)
 
 
 def node_packages(session: nox.Session, *folders: str) -> None:
-    """Install what the lock files of these folders of tests/ say."""
+    """Install the packages of the lock files in these folders of tests/."""
     missing = [program for program in ("node", "npm") if shutil.which(program) is None]
     if missing:
         session.error(f"missing: {' and '.join(missing)} (Node 20.19 or newer comes with both)")
@@ -145,31 +147,28 @@ def node_packages(session: nox.Session, *folders: str) -> None:
 @nox.session(default=False)
 def first_minutes(session: nox.Session) -> None:
     """The README's first command, in an environment that it makes itself."""
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("test"), *with_embedded(here))
+    install_packages(session, "test")
     session.run("pytest", "tests/first_minutes", *session.posargs)
 
 
 @nox.session(default=False)
 def shells(session: nox.Session) -> None:
-    """Tab, pressed in each shell for which completion can be installed. Needs zsh and fish."""
+    """Completion by Tab in bash, zsh and fish. Needs zsh and fish."""
     missing = [program for program in ("bash", "zsh", "fish") if shutil.which(program) is None]
     if missing:
         names = " ".join(missing)
         session.error(f"missing: {names} (apt-get install --no-install-recommends {names})")
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("test"), *with_embedded(here))
+    install_packages(session, "test")
     session.run("pytest", "tests/shells", *session.posargs)
 
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """How fast it is beside its peers: a quarter of an hour. Needs Node and Debian's wrk."""
+    """The speed beside other servers: a quarter of an hour. Needs Node and Debian's wrk."""
     if shutil.which("wrk") is None:
         session.error("wrk is missing: apt-get install --no-install-recommends wrk")
     node_packages(session, "bench/peers/fastify")
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("test"), *with_embedded(here))
+    install_packages(session, "test")
     session.run("python", "-m", "bench", *session.posargs, env={"PYTHONPATH": str(ROOT / "tests")})
 
 
@@ -182,11 +181,11 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def pins(session: nox.Session) -> None:
-    """Newer versions of everything: writes tests/constraints.txt and tests/lowest.txt anew."""
+    """Take newer versions: write tests/constraints.txt and tests/lowest.txt anew."""
     install(session, "uv")
     here = [f"--editable=./{path}" for path in DISTRIBUTIONS]
     wanted = {
-        CONSTRAINTS: ("highest", group("test", "lint", "build", "matrix")),
+        CONSTRAINTS: ("highest", group("test", "lint", "build", "matrix", "coverage", "mutants")),
         LOWEST: ("lowest-direct", group("test")),
     }
     for file, (resolution, tools) in wanted.items():
@@ -205,25 +204,48 @@ def pins(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def revision(session: nox.Session) -> None:
+    """Write the next migration from the models: nox -s revision -- "what it does"."""
+    if len(session.posargs) != 1:
+        session.error('say what the revision does: nox -s revision -- "add due_at to tasks"')
+    install_packages(session, "lint", editable=True)
+    session.run("python", "packages/taskcore/tools/new_revision.py", *session.posargs)
+    session.run("ruff", "format", "packages/taskcore/src/taskcore/migrations/versions")
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Branch coverage of the three packages, processes included: under 95 % fails."""
+    install_packages(session, "test", "coverage")
+    session.run("coverage", "erase")
+    session.run(
+        *("coverage", "run", "-m", "pytest", "--numprocesses", "auto", *session.posargs),
+        # It compares the CPU of two servers, and only one of them is measured.
+        "--deselect=tests/api/test_cost_guard.py",
+    )
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session(default=False)
 def faults(session: nox.Session) -> None:
-    """What is promised for bad days, at length: ten minutes; the figures stand at the end."""
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("test"), *with_embedded(here))
+    """The long form of tests/faults: ten minutes; the figures are printed at the end."""
+    install_packages(session, "test")
     session.run(
         *("pytest", "-p", "no:xdist", "tests/faults", *session.posargs),
         env={"TASKCORE_TEST_PROFILE": "full"},
     )
 
 
-# What runs through PgBouncer as well as without it.
+# The tests that also run through PgBouncer.
 POOLED = ("tests/api", "tests/core/test_isolation_load.py", "tests/core/test_isolation_machine.py")
-# What of it can't, or need not.
+# The tests among them that cannot, or need not.
 UNPOOLED = {
     "transaction": (
-        # These two count the server's own connections in PostgreSQL; the pooler keeps them.
+        # These two count the server's connections in PostgreSQL, which are the pooler's here.
         "tests/api/test_shutdown.py::test_what_is_in_flight_is_finished",
         "tests/api/test_shutdown.py::test_a_connection_that_idles_keeps_nobody_waiting",
-        # It compares costs, with nothing between.
+        # It compares costs without a pooler.
         "tests/api/test_cost_guard.py",
     ),
     "session": ("tests/api/test_cost_guard.py",),
@@ -232,11 +254,10 @@ UNPOOLED = {
 
 @nox.session(default=False)
 def poolers(session: nox.Session) -> None:
-    """PgBouncer in front, in both modes: ten minutes. Needs Debian's pgbouncer."""
+    """Tests through PgBouncer, in both modes: ten minutes. Needs Debian's pgbouncer."""
     if shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
         session.error("pgbouncer is missing: apt-get install --no-install-recommends pgbouncer")
-    here = [f"./{path}" for path in DISTRIBUTIONS]
-    install(session, *group("test"), *with_embedded(here))
+    install_packages(session, "test")
     session.run("pytest", "-p", "no:xdist", "tests/poolers")
     for mode, left_out in UNPOOLED.items():
         session.run(

@@ -1,4 +1,7 @@
-"""The fixtures are small plugins beside this file; how long hypothesis searches is set here."""
+"""The fixtures that several folders use, as plugins; how long hypothesis searches is set here.
+
+What only one folder uses is in that folder's conftest.py.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +10,22 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+# First, because the plugins import modules that their assertions are rewritten in as well.
+pytest.register_assert_rewrite("support", "api", "core", "faults")
+
 pytest_plugins = [
-    "fix_api",
-    "fix_better_auth",
-    "fix_blocked",
-    "fix_bola",
-    "fix_cli",
-    "fix_clock",
-    "fix_contract",
-    "fix_crowd",
-    "fix_doors",
-    "fix_faults",
-    "fix_fleet",
-    "fix_keys",
-    "fix_load",
-    "fix_locks",
-    "fix_openapi",
-    "fix_pooler",
-    "fix_postgres",
-    "fix_revisions",
-    "fix_mortal",
-    "fix_replica",
-    "fix_schema",
-    "fix_sessions",
-    "fix_stopping",
-    "fix_telling",
-    "fix_traffic",
-    "fix_users",
-    "fix_ways",
-    "fix_wire",
-    "fix_siege",  # after what it imports
+    "support.api_server",
+    "support.command",
+    "support.counting_proxy",
+    "support.drivers",
+    "support.figures",
+    "support.killable_postgres",
+    "support.pgbouncer",
+    "support.postgres",
+    "support.row_locks",
+    "support.schema_dump",
+    "support.users",
 ]
-# Some import others, which pytest would then find loaded before it could rewrite their assertions.
-pytest.register_assert_rewrite(*pytest_plugins)
 
 # One step here is a round trip to a real database: the time of one example says nothing.
 _slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from fix_api import SECRET
-from fix_doors import OpenDoor, enter, refusal
-from fix_keys import KeyServer
-from fix_tokens import ALGORITHMS, BASE, key_signer, secret_signer
-from taskapi.auth import Door
-from taskapi.auth.claims import Audience
+from api.authenticators import OpenAuthenticator, identify, refusal_code
+from api.jwks_server import JwksServer
+from api.tokens import ALGORITHMS, BASE, key_signer, secret_signer
+from support.api_server import SECRET
+from taskapi.auth import Authenticator
+from taskapi.auth.claims import RequiredClaims
 
-OURS = Audience("https://issuer.example", "our-api")
+OURS = RequiredClaims("https://issuer.example", "our-api")
 
 ACCEPTED: dict[str, dict[str, Any]] = {
     "exactly": {"iss": OURS.issuer, "aud": OURS.audience},
@@ -35,61 +35,83 @@ SIGNERS = {"secret": secret_signer(), "keys": key_signer()}
 
 
 @pytest.fixture
-async def strict(open_door: OpenDoor, key_server: KeyServer) -> Door:
-    """A door that knows by whom and for whom tokens of either way must be."""
-    terms = {"of_secret": OURS, "of_keys": OURS}
-    return await open_door(secrets=[SECRET], keys_url=key_server.url, **terms)
+async def strict(open_authenticator: OpenAuthenticator, jwks_server: JwksServer) -> Authenticator:
+    """An authenticator that knows the issuer and audience of the tokens of both methods."""
+    terms = {"secret_claims": OURS, "jwks_claims": OURS}
+    return await open_authenticator(secrets=[SECRET], keys_url=jwks_server.url, **terms)
 
 
-@pytest.mark.parametrize("way", SIGNERS)
+@pytest.mark.parametrize("auth_method", SIGNERS)
 @pytest.mark.parametrize("name", ACCEPTED)
-async def test_the_right_names_are_accepted(name: str, way: str, strict: Door) -> None:
-    assert await enter(strict, SIGNERS[way].token("alice", **ACCEPTED[name])) == "alice"
+async def test_the_right_names_are_accepted(
+    name: str, auth_method: str, strict: Authenticator
+) -> None:
+    assert await identify(strict, SIGNERS[auth_method].token("alice", **ACCEPTED[name])) == "alice"
 
 
-@pytest.mark.parametrize("way", SIGNERS)
+@pytest.mark.parametrize("auth_method", SIGNERS)
 @pytest.mark.parametrize("name", REFUSED)
-async def test_other_names_are_refused(name: str, way: str, strict: Door) -> None:
-    assert await refusal(strict, SIGNERS[way].token("alice", **REFUSED[name])) == "token_invalid"
+async def test_other_names_are_refused(name: str, auth_method: str, strict: Authenticator) -> None:
+    assert (
+        await refusal_code(strict, SIGNERS[auth_method].token("alice", **REFUSED[name]))
+        == "token_invalid"
+    )
 
 
 async def test_a_slash_where_it_is_configured_is_the_same(
-    open_door: OpenDoor, key_server: KeyServer
+    open_authenticator: OpenAuthenticator, jwks_server: JwksServer
 ) -> None:
-    door = await open_door(keys_url=key_server.url, of_keys=Audience(BASE + "/", BASE + "/"))
-    assert await enter(door, key_signer().token("alice")) == "alice"
-    assert await enter(door, key_signer().token("bob", iss=BASE + "/", aud=[BASE + "/"])) == "bob"
+    authenticator = await open_authenticator(
+        keys_url=jwks_server.url, jwks_claims=RequiredClaims(BASE + "/", BASE + "/")
+    )
+    assert await identify(authenticator, key_signer().token("alice")) == "alice"
+    assert (
+        await identify(authenticator, key_signer().token("bob", iss=BASE + "/", aud=[BASE + "/"]))
+        == "bob"
+    )
 
 
 @pytest.mark.parametrize("audience", ["anything", ["any", "thing"], [], None, 7])
 async def test_where_no_audience_is_set_the_secret_s_tokens_may_name_any(
-    audience: object, door: Door
+    audience: object, authenticator: Authenticator
 ) -> None:
-    assert await enter(door, secret_signer().token("alice", aud=audience, iss="me")) == "alice"
-    assert await refusal(door, key_signer().token("alice", aud=audience)) == "token_invalid"
+    assert (
+        await identify(authenticator, secret_signer().token("alice", aud=audience, iss="me"))
+        == "alice"
+    )
+    assert (
+        await refusal_code(authenticator, key_signer().token("alice", aud=audience))
+        == "token_invalid"
+    )
 
 
 @pytest.mark.parametrize("claims", [{"user_id": "alice"}, {"sub": ..., "user_id": "alice"}])
-@pytest.mark.parametrize("way", SIGNERS)
+@pytest.mark.parametrize("auth_method", SIGNERS)
 async def test_the_user_has_either_name_or_both(
-    way: str, claims: dict[str, Any], door: Door
+    auth_method: str, claims: dict[str, Any], authenticator: Authenticator
 ) -> None:
-    assert await enter(door, SIGNERS[way].token("alice", **claims)) == "alice"
+    assert await identify(authenticator, SIGNERS[auth_method].token("alice", **claims)) == "alice"
 
 
 @pytest.mark.parametrize("algorithm", [*ALGORITHMS, "Ed25519"])
-async def test_each_algorithm_is_accepted(algorithm: str, door: Door) -> None:
+async def test_each_algorithm_is_accepted(algorithm: str, authenticator: Authenticator) -> None:
     signer = key_signer(algorithm) if algorithm != "Ed25519" else key_signer(alg="Ed25519")
-    assert await enter(door, signer.token("alice")) == "alice"
+    assert await identify(authenticator, signer.token("alice")) == "alice"
 
 
 @pytest.mark.parametrize("typ", ["JWT", "at+jwt", ...])
-@pytest.mark.parametrize("way", SIGNERS)
-async def test_each_type_of_an_api_token_is_accepted(way: str, typ: object, door: Door) -> None:
-    assert await enter(door, SIGNERS[way].token("alice", {"typ": typ})) == "alice"
+@pytest.mark.parametrize("auth_method", SIGNERS)
+async def test_each_type_of_an_api_token_is_accepted(
+    auth_method: str, typ: object, authenticator: Authenticator
+) -> None:
+    assert (
+        await identify(authenticator, SIGNERS[auth_method].token("alice", {"typ": typ})) == "alice"
+    )
 
 
 @pytest.mark.parametrize("user", ["u", "u" * 255, "ü@例", "a b", "123", "\U0001f600", "auth0|x"])
-@pytest.mark.parametrize("way", SIGNERS)
-async def test_each_user_that_can_be_is_accepted(way: str, user: str, door: Door) -> None:
-    assert await enter(door, SIGNERS[way].token(user)) == user
+@pytest.mark.parametrize("auth_method", SIGNERS)
+async def test_each_user_that_can_be_is_accepted(
+    auth_method: str, user: str, authenticator: Authenticator
+) -> None:
+    assert await identify(authenticator, SIGNERS[auth_method].token(user)) == user

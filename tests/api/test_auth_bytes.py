@@ -1,4 +1,4 @@
-"""Bytes that no HTTP client sends within a header, put before the door itself."""
+"""Bytes that no HTTP client sends within a header, given to the authenticator itself."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from fix_doors import enter, refusal
-from fix_tokens import key_signer, secret_signer
-from taskapi.auth import Door
+from api.authenticators import identify, refusal_code
+from api.tokens import key_signer, secret_signer
+from taskapi.auth import Authenticator
 
 WITHIN: dict[str, Callable[[bytes], bytes]] = {
     "line feed": lambda text: text[:30] + b"\n" + text[30:],
@@ -25,15 +25,17 @@ WITHIN: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", WITHIN)
-async def test_a_byte_that_is_no_part_of_a_token_is_malformed(name: str, door: Door) -> None:
+async def test_a_byte_that_is_no_part_of_a_token_is_malformed(
+    name: str, authenticator: Authenticator
+) -> None:
     for signer in (secret_signer(), key_signer()):
         good = signer.token("alice").encode()
-        assert await refusal(door, WITHIN[name](good)) == "token_malformed"
-        assert await enter(door, good) == "alice"
-        assert await refusal(door, WITHIN[name](good)) == "token_malformed"
+        assert await refusal_code(authenticator, WITHIN[name](good)) == "token_malformed"
+        assert await identify(authenticator, good) == "alice"
+        assert await refusal_code(authenticator, WITHIN[name](good)) == "token_malformed"
 
 
-async def test_spaces_around_a_token_are_the_header_s(door: Door) -> None:
+async def test_spaces_around_a_token_are_the_header_s(authenticator: Authenticator) -> None:
     """The control: they are allowed there, and the token is the same one."""
     good = secret_signer().token("alice").encode()
-    assert await enter(door, b"  " + good + b" ") == "alice"
+    assert await identify(authenticator, b"  " + good + b" ") == "alice"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fix_siege import Attack, Refused
-from fix_tokens import BASE, Signer, as_json
+from api.refused_tokens import AssertRefused, Attack
+from api.tokens import BASE, Signer, as_json
 
 
 def saying(**claims: Any) -> Attack:
@@ -114,20 +114,26 @@ FOREIGN: dict[str, Attack] = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_token_whose_claims_are_wrong_is_malformed(name: str, refused: Refused) -> None:
-    refused(MALFORMED[name], "token_malformed", elsewhere="token_invalid")
+def test_a_token_whose_claims_are_wrong_is_malformed(
+    name: str, assert_refused: AssertRefused
+) -> None:
+    assert_refused(MALFORMED[name], "token_malformed", elsewhere="token_invalid")
 
 
 @pytest.mark.parametrize("name", EXPIRED)
-def test_a_token_whose_time_is_over_has_expired(name: str, refused: Refused) -> None:
-    refused(EXPIRED[name], "token_expired", elsewhere="token_invalid")
+def test_a_token_whose_time_is_over_has_expired(name: str, assert_refused: AssertRefused) -> None:
+    assert_refused(EXPIRED[name], "token_expired", elsewhere="token_invalid")
 
 
 @pytest.mark.parametrize("name", EARLY)
-def test_a_token_whose_time_is_to_come_is_not_yet_valid(name: str, refused: Refused) -> None:
-    refused(EARLY[name], "token_not_yet_valid", elsewhere="token_invalid")
+def test_a_token_whose_time_is_to_come_is_not_yet_valid(
+    name: str, assert_refused: AssertRefused
+) -> None:
+    assert_refused(EARLY[name], "token_not_yet_valid", elsewhere="token_invalid")
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_token_of_or_for_another_service_is_invalid(name: str, refused: Refused) -> None:
-    refused(FOREIGN[name], "token_invalid", by=["keys"])
+def test_a_token_of_or_for_another_service_is_invalid(
+    name: str, assert_refused: AssertRefused
+) -> None:
+    assert_refused(FOREIGN[name], "token_invalid", by=["keys"])

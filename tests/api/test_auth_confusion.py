@@ -15,12 +15,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from fix_api import SECRET
-from fix_doors import enter
-from fix_siege import Refused
-from fix_tokens import ALGORITHMS, BASE, Signer, as_json, jwk, key_id, key_signer, mac, private_key
-from fix_tokens import secret_signer as with_secret
-from taskapi.auth import Door
+from api.authenticators import identify
+from api.refused_tokens import AssertRefused
+from api.tokens import ALGORITHMS, BASE, Signer, as_json, jwk, key_id, key_signer, mac, private_key
+from api.tokens import secret_signer as with_secret
+from support.api_server import SECRET
+from taskapi.auth import Authenticator
 
 Forged: TypeAlias = Callable[[], Signer]
 ISSUED = {"iss": BASE, "aud": BASE}
@@ -121,21 +121,26 @@ FORGED: dict[str, Forged] = {
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_a_forged_signature_is_invalid(name: str, refused: Refused) -> None:
+def test_a_forged_signature_is_invalid(name: str, assert_refused: AssertRefused) -> None:
     signer = FORGED[name]()
-    refused(lambda _, user: signer.token(user), "token_invalid")
+    assert_refused(lambda _, user: signer.token(user), "token_invalid")
 
 
 @pytest.mark.parametrize("name", SPELT)
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
-def test_a_public_key_is_no_secret(algorithm: str, name: str, refused: Refused) -> None:
+def test_a_public_key_is_no_secret(
+    algorithm: str, name: str, assert_refused: AssertRefused
+) -> None:
     signer = hmac_with(SPELT[name](algorithm), kid=key_id(algorithm))()
-    refused(lambda _, user: signer.token(user), "token_invalid")
+    assert_refused(lambda _, user: signer.token(user), "token_invalid")
 
 
-async def test_the_same_keys_are_accepted_for_what_they_are(door: Door) -> None:
+async def test_the_same_keys_are_accepted_for_what_they_are(authenticator: Authenticator) -> None:
     """The control: the forger of this table really has the secret, and keys that are listed."""
-    assert await enter(door, hmac_with(SECRET.encode(), kid="EdDSA-0")().token("alice")) == "alice"
+    assert (
+        await identify(authenticator, hmac_with(SECRET.encode(), kid="EdDSA-0")().token("alice"))
+        == "alice"
+    )
     for algorithm in ALGORITHMS:
         signer = signed_as(algorithm, key(algorithm), kid=key_id(algorithm))()
-        assert await enter(door, signer.token("alice")) == "alice"
+        assert await identify(authenticator, signer.token("alice")) == "alice"

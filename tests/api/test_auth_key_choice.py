@@ -10,9 +10,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 
-from fix_doors import OpenDoor, enter, refusal
-from fix_keys import KeyServer
-from fix_tokens import as_json, b64, jwk, key_signer, private_key
+from api.authenticators import OpenAuthenticator, identify, refusal_code
+from api.jwks_server import JwksServer
+from api.tokens import as_json, b64, jwk, key_signer, private_key
 from taskapi.auth.key_set import UnusableKeySet, parse
 
 GOOD = jwk("ES256")
@@ -115,17 +115,17 @@ def test_a_key_counts_for_its_own_algorithm(name: str) -> None:
 
 
 async def test_a_short_key_signs_nothing_that_is_accepted(
-    open_door: OpenDoor, key_server: KeyServer
+    open_authenticator: OpenAuthenticator, jwks_server: JwksServer
 ) -> None:
     short, long = rsa.generate_private_key(65537, 1024), private_key("RS256", 1)
     for kid, private in (("short", short), ("long", long)):
-        key_server.keys.append({**described("RS256", private), "kid": kid, "alg": "RS256"})
-    door = await open_door(keys_url=key_server.url)
+        jwks_server.keys.append({**described("RS256", private), "kid": kid, "alg": "RS256"})
+    authenticator = await open_authenticator(keys_url=jwks_server.url)
     signs = jwt.get_algorithm_by_name("RS256").sign
     for kid, private in (("short", short), ("long", long)):
         token = key_signer("RS256", kid=kid).token("alice").rpartition(".")[0]
         signed = f"{token}.{b64(signs(token.encode(), private))}"
         if kid == "short":
-            assert await refusal(door, signed) == "token_invalid"
+            assert await refusal_code(authenticator, signed) == "token_invalid"
         else:
-            assert await enter(door, signed) == "alice"
+            assert await identify(authenticator, signed) == "alice"

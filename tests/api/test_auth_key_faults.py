@@ -6,95 +6,100 @@ import asyncio
 
 import pytest
 
-from fix_clock import Clock, until
-from fix_doors import OpenDoor, enter, refusal
-from fix_keys import FAULTS, KeyServer
-from fix_tokens import jwk, key_signer
-from taskapi.auth import Door
+from api.authenticators import OpenAuthenticator, identify, refusal_code
+from api.jwks_server import FAULTS, JwksServer
+from api.loop_clock import Clock
+from api.tokens import jwk, key_signer
+from support.polling import wait_until_async
+from taskapi.auth import Authenticator
 
 HANGING = ["hangs", "hangs in the middle"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_after_a_bad_answer_the_old_keys_stay(
-    fault: str, door: Door, key_server: KeyServer, clock: Clock
+    fault: str, authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     old, new = key_signer(), key_signer("EdDSA", 1)
-    key_server.keys = [jwk("EdDSA", 1)]
-    key_server.behaves = fault
-    assert await refusal(door, new.token("alice")) == "token_invalid"
-    assert await enter(door, old.token("alice")) == "alice"
-    assert key_server.asked == ["/api/auth/jwks"] * 2
+    jwks_server.keys = [jwk("EdDSA", 1)]
+    jwks_server.behaves = fault
+    assert await refusal_code(authenticator, new.token("alice")) == "token_invalid"
+    assert await identify(authenticator, old.token("alice")) == "alice"
+    assert jwks_server.asked == ["/api/auth/jwks"] * 2
     # The control: it was the answer's fault.
-    key_server.behaves = "ok"
+    jwks_server.behaves = "ok"
     await clock.forward(31)
-    assert await enter(door, new.token("alice")) == "alice"
-    assert await refusal(door, old.token("alice")) == "token_invalid"
+    assert await identify(authenticator, new.token("alice")) == "alice"
+    assert await refusal_code(authenticator, old.token("alice")) == "token_invalid"
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_with_bad_answers_only_there_are_no_keys(
-    fault: str, open_door: OpenDoor, key_server: KeyServer, clock: Clock
+    fault: str, open_authenticator: OpenAuthenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
-    key_server.behaves = fault
-    door = await open_door(keys_url=key_server.url)
-    keys = door.keys
-    assert keys is not None
+    jwks_server.behaves = fault
+    authenticator = await open_authenticator(keys_url=jwks_server.url)
+    jwks = authenticator.jwks
+    assert jwks is not None
     for _ in range(3):
-        assert await refusal(door, key_signer().token("alice")) == "keys_unavailable"
-        assert not keys.loaded
-    assert key_server.asked == ["/api/auth/jwks"], "nobody is let ask again at once"
+        assert await refusal_code(authenticator, key_signer().token("alice")) == "keys_unavailable"
+        assert not jwks.loaded
+    assert jwks_server.asked == ["/api/auth/jwks"], "nobody is let ask again at once"
     # The control, which needs nobody's request.
-    key_server.behaves = "ok"
+    jwks_server.behaves = "ok"
     await clock.forward(31)
-    await until(lambda: keys.loaded)
-    assert await enter(door, key_signer().token("alice")) == "alice"
+    await wait_until_async(lambda: jwks.loaded)
+    assert await identify(authenticator, key_signer().token("alice")) == "alice"
 
 
 @pytest.mark.parametrize("how", HANGING)
 async def test_an_answer_is_not_waited_for_long(
-    how: str, door: Door, key_server: KeyServer, clock: Clock
+    how: str, authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
-    key_server.keys.append(jwk("EdDSA", 1))
-    key_server.behaves = how
-    key_server.hang()
-    waiting = asyncio.create_task(refusal(door, key_signer("EdDSA", 1).token("alice")))
-    await until(lambda: len(key_server.asked) == 2)
+    jwks_server.keys.append(jwk("EdDSA", 1))
+    jwks_server.behaves = how
+    jwks_server.hang()
+    waiting = asyncio.create_task(
+        refusal_code(authenticator, key_signer("EdDSA", 1).token("alice"))
+    )
+    await wait_until_async(lambda: len(jwks_server.asked) == 2)
     await asyncio.sleep(0.01)
     assert not waiting.done()
     await clock.forward(5)
     assert await waiting == "token_invalid"
-    assert await enter(door, key_signer().token("alice")) == "alice"
+    assert await identify(authenticator, key_signer().token("alice")) == "alice"
     # The control: the answer would have brought the key.
-    key_server.behaves = "ok"
-    key_server.go_on()
+    jwks_server.behaves = "ok"
+    jwks_server.go_on()
     await clock.forward(31)
-    assert await enter(door, key_signer("EdDSA", 1).token("alice")) == "alice"
+    assert await identify(authenticator, key_signer("EdDSA", 1).token("alice")) == "alice"
 
 
 async def test_an_answer_that_drips_is_not_waited_for_either(
-    door: Door, key_server: KeyServer, clock: Clock
+    authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     """Each byte comes in time; all of them together would not."""
-    key_server.keys.append(jwk("EdDSA", 1))
-    key_server.behaves = "drips"
-    key_server.hang()
-    waiting = asyncio.create_task(refusal(door, key_signer("EdDSA", 1).token("alice")))
+    jwks_server.keys.append(jwk("EdDSA", 1))
+    jwks_server.behaves = "drips"
+    jwks_server.hang()
+    waiting = asyncio.create_task(
+        refusal_code(authenticator, key_signer("EdDSA", 1).token("alice"))
+    )
     for _ in range(2):
-        dripped = key_server.drops
-        await until(lambda: key_server.drops > dripped + 3)  # noqa: B023
+        dripped = jwks_server.drops
+        await wait_until_async(lambda: jwks_server.drops > dripped + 3)  # noqa: B023
         assert not waiting.done()
         await clock.forward(3)
     assert await asyncio.wait_for(waiting, 30) == "token_invalid"
-    assert await enter(door, key_signer().token("alice")) == "alice"
+    assert await identify(authenticator, key_signer().token("alice")) == "alice"
 
 
 async def test_the_largest_set_that_may_be_is_taken(
-    open_door: OpenDoor, key_server: KeyServer
+    open_authenticator: OpenAuthenticator, jwks_server: JwksServer
 ) -> None:
     """The control of the size: a set with much beside its keys, up to the limit."""
-    room = 256 * 1024 - len(key_server.document) - len(', {"pad": ""}')
-    key_server.keys.append({"pad": "x" * room})
-    assert len(key_server.document) == 256 * 1024
-    door = await open_door(keys_url=key_server.url)
-    assert await enter(door, key_signer().token("alice")) == "alice"
+    room = 256 * 1024 - len(jwks_server.document) - len(', {"pad": ""}')
+    jwks_server.keys.append({"pad": "x" * room})
+    assert len(jwks_server.document) == 256 * 1024
+    authenticator = await open_authenticator(keys_url=jwks_server.url)
+    assert await identify(authenticator, key_signer().token("alice")) == "alice"

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from fix_clock import Clock, until
-from fix_doors import OpenDoor, enter, fetched, refusal
-from fix_keys import KeyServer
-from fix_tokens import ALGORITHMS, jwk, key_signer
-from taskapi.auth import Door
+from api.authenticators import OpenAuthenticator, identify, refusal_code, wait_for_fetch
+from api.jwks_server import JwksServer
+from api.loop_clock import Clock
+from api.tokens import ALGORITHMS, jwk, key_signer
+from support.polling import wait_until_async
+from taskapi.auth import Authenticator
 
 
 def at_once(coroutine: Coroutine[Any, Any, str]) -> str:
@@ -27,97 +28,105 @@ def at_once(coroutine: Coroutine[Any, Any, str]) -> str:
 
 @pytest.mark.parametrize("how", ["hangs", "hangs in the middle"])
 async def test_known_keys_wait_for_no_fetch(
-    how: str, door: Door, key_server: KeyServer, clock: Clock
+    how: str, authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
-    key_server.behaves = how
-    key_server.hang()
+    jwks_server.behaves = how
+    jwks_server.hang()
     await clock.forward(500)
-    await until(lambda: len(key_server.asked) == 2)
+    await wait_until_async(lambda: len(jwks_server.asked) == 2)
     for algorithm in ALGORITHMS:
-        assert at_once(enter(door, key_signer(algorithm).token(algorithm))) == algorithm
-    assert at_once(refusal(door, key_signer().token("alice", exp=1))) == "token_expired"
-    assert len(key_server.asked) == 2
+        assert at_once(identify(authenticator, key_signer(algorithm).token(algorithm))) == algorithm
+    assert (
+        at_once(refusal_code(authenticator, key_signer().token("alice", exp=1))) == "token_expired"
+    )
+    assert len(jwks_server.asked) == 2
     with pytest.raises(AssertionError, match="it waits"):
-        at_once(enter(door, key_signer("EdDSA", 1).token("alice")))
+        at_once(identify(authenticator, key_signer("EdDSA", 1).token("alice")))
 
 
 async def test_known_keys_hold_up_to_the_limit_and_then_nothing_does(
-    open_door: OpenDoor, key_server: KeyServer, clock: Clock, caplog: pytest.LogCaptureFixture
+    open_authenticator: OpenAuthenticator,
+    jwks_server: JwksServer,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Not even what is remembered: nobody could take it back any more."""
-    door = await open_door(keys_url=key_server.url, stale_limit=3600)
+    authenticator = await open_authenticator(keys_url=jwks_server.url, stale_limit=3600)
     remembered = key_signer().token("alice")
-    assert await enter(door, remembered) == "alice"
-    key_server.behaves = "500"
+    assert await identify(authenticator, remembered) == "alice"
+    jwks_server.behaves = "500"
     await clock.forward(3500)
-    await until(lambda: len(caplog.records) == 1)
-    assert await enter(door, key_signer().token("bob")) == "bob"
-    assert await enter(door, remembered) == "alice"
+    await wait_until_async(lambda: len(caplog.records) == 1)
+    assert await identify(authenticator, key_signer().token("bob")) == "bob"
+    assert await identify(authenticator, remembered) == "alice"
     await clock.forward(120)
-    await until(lambda: len(caplog.records) == 2)
-    assert await refusal(door, remembered) == "keys_unavailable"
-    assert await refusal(door, key_signer().token("bob")) == "keys_unavailable"
-    key_server.behaves = "ok"
+    await wait_until_async(lambda: len(caplog.records) == 2)
+    assert await refusal_code(authenticator, remembered) == "keys_unavailable"
+    assert await refusal_code(authenticator, key_signer().token("bob")) == "keys_unavailable"
+    jwks_server.behaves = "ok"
     await clock.forward(31)
-    assert await enter(door, remembered) == "alice"
+    assert await identify(authenticator, remembered) == "alice"
 
 
 async def test_too_old_keys_end_without_a_fetch_between(
-    open_door: OpenDoor, key_server: KeyServer, clock: Clock
+    open_authenticator: OpenAuthenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
-    door = await open_door(keys_url=key_server.url, stale_limit=3600)
-    keys = door.keys
-    assert keys is not None
-    await until(lambda: keys.loaded)
-    key_server.hang()
+    authenticator = await open_authenticator(keys_url=jwks_server.url, stale_limit=3600)
+    jwks = authenticator.jwks
+    assert jwks is not None
+    await wait_until_async(lambda: jwks.loaded)
+    jwks_server.hang()
     await clock.forward(3599)
-    assert keys.loaded
+    assert jwks.loaded
     await clock.forward(2)
-    assert not keys.loaded
+    assert not jwks.loaded
 
 
 async def test_a_key_that_disappeared_is_refused_within_the_lifetime(
-    door: Door, key_server: KeyServer, clock: Clock
+    authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     gone, stays = (key_signer(name).token("alice") for name in ("EdDSA", "ES256"))
     for token in (gone, stays):
-        assert await enter(door, token) == "alice"
+        assert await identify(authenticator, token) == "alice"
     # A refresh that brings the same keys ends nothing.
     await clock.forward(500)
-    await fetched(door, key_server, 2)
-    assert await enter(door, gone) == "alice"
-    key_server.keys = [key for key in key_server.keys if key["kid"] != "EdDSA-0"]
+    await wait_for_fetch(authenticator, jwks_server, 2)
+    assert await identify(authenticator, gone) == "alice"
+    jwks_server.keys = [key for key in jwks_server.keys if key["kid"] != "EdDSA-0"]
     await clock.forward(500)
-    await fetched(door, key_server, 3)
-    assert await refusal(door, gone) == "token_invalid"
-    assert await refusal(door, key_signer().token("alice")) == "token_invalid"
-    assert await enter(door, stays) == "alice"
+    await wait_for_fetch(authenticator, jwks_server, 3)
+    assert await refusal_code(authenticator, gone) == "token_invalid"
+    assert await refusal_code(authenticator, key_signer().token("alice")) == "token_invalid"
+    assert await identify(authenticator, stays) == "alice"
 
 
 async def test_a_key_of_the_same_id_is_another_key(
-    door: Door, key_server: KeyServer, clock: Clock
+    authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     old, new = key_signer(), key_signer("EdDSA", 1, kid="EdDSA-0")
-    assert await enter(door, old.token("alice")) == "alice"
-    assert await refusal(door, new.token("alice")) == "token_invalid"
-    key_server.keys = [jwk("EdDSA", 1, kid="EdDSA-0")]
+    assert await identify(authenticator, old.token("alice")) == "alice"
+    assert await refusal_code(authenticator, new.token("alice")) == "token_invalid"
+    jwks_server.keys = [jwk("EdDSA", 1, kid="EdDSA-0")]
     await clock.forward(500)
-    await fetched(door, key_server, 2)
-    assert await refusal(door, old.token("alice")) == "token_invalid"
-    assert await enter(door, new.token("alice")) == "alice"
+    await wait_for_fetch(authenticator, jwks_server, 2)
+    assert await refusal_code(authenticator, old.token("alice")) == "token_invalid"
+    assert await identify(authenticator, new.token("alice")) == "alice"
 
 
 async def test_keys_made_after_the_server_started_work_soon(
-    open_door: OpenDoor, clock: Clock, caplog: pytest.LogCaptureFixture, key_server: KeyServer
+    open_authenticator: OpenAuthenticator,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    jwks_server: JwksServer,
 ) -> None:
     """Better Auth makes its first key for its first token, however long that takes to come."""
-    made, key_server.keys = key_server.keys, []
-    door = await open_door(keys_url=key_server.url)
+    made, jwks_server.keys = jwks_server.keys, []
+    authenticator = await open_authenticator(keys_url=jwks_server.url)
     for failures in range(1, 8):
-        await until(lambda: len(caplog.records) == failures)  # noqa: B023
+        await wait_until_async(lambda: len(caplog.records) == failures)  # noqa: B023
         await clock.forward(31)
-    await until(lambda: len(caplog.records) == 8)
-    key_server.keys = made
+    await wait_until_async(lambda: len(caplog.records) == 8)
+    jwks_server.keys = made
     await clock.forward(1)
     await asyncio.sleep(0)
-    assert await enter(door, key_signer().token("alice")) == "alice"
+    assert await identify(authenticator, key_signer().token("alice")) == "alice"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import httpx
 import pytest
 
-from fix_api import Serve, free_port, token
-from fix_contract import problem
-from fix_keys import KeyServer
-from fix_siege import bearer
-from fix_tokens import ALGORITHMS, BASE, Signer, jwk, key_signer
+from api.jwks_server import JwksServer
+from api.refused_tokens import bearer
+from api.tokens import ALGORITHMS, BASE, Signer, jwk, key_signer
+from support.api_server import Serve, token
+from support.http_contract import problem
+from support.polling import wait_until
+from support.ports import bound_socket, port_of
 
 
 def listed(http: httpx.Client, text: str) -> httpx.Response:
@@ -21,17 +22,16 @@ def listed(http: httpx.Client, text: str) -> httpx.Response:
 
 
 def wait_until_ready(http: httpx.Client) -> None:
-    deadline = time.monotonic() + 60
-    while http.get("/health/ready").status_code != 200:
-        assert time.monotonic() < deadline, "it does not become ready"
-        time.sleep(0.02)
+    wait_until(lambda: http.get("/health/ready").status_code == 200, "readiness")
 
 
 def test_without_any_key_it_is_a_503_until_the_endpoint_comes(serve: Serve, alice: str) -> None:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api/auth/jwks"
     good = key_signer().token(alice)
-    with serve(BETTER_AUTH_URL=BASE, JWKS_URL=url) as api, api.client() as http:
+    with bound_socket() as bound, ExitStack() as stack:
+        url = f"http://127.0.0.1:{port_of(bound)}/api/auth/jwks"
+        http = stack.enter_context(
+            stack.enter_context(serve(BETTER_AUTH_URL=BASE, JWKS_URL=url)).client()
+        )
         for _ in range(3):
             response = listed(http, good)
             problem(response, "keys_unavailable")
@@ -44,7 +44,7 @@ def test_without_any_key_it_is_a_503_until_the_endpoint_comes(serve: Serve, alic
         problem(listed(http, good + "="), "token_malformed")
         problem(listed(http, key_signer(alg="none").token(alice)), "token_invalid")
         assert listed(http, token(alice)).status_code == 200
-        with closing(KeyServer([jwk("EdDSA")], port)):
+        with closing(JwksServer([jwk("EdDSA")], bound)):
             wait_until_ready(http)
             assert listed(http, good).status_code == 200
         # And away again: nobody notices.
@@ -53,7 +53,7 @@ def test_without_any_key_it_is_a_503_until_the_endpoint_comes(serve: Serve, alic
 
 
 def test_keys_are_rotated_without_a_refused_request(
-    serve: Serve, key_server: KeyServer, alice: str
+    serve: Serve, jwks_server: JwksServer, alice: str
 ) -> None:
     def all_pass(*signers: Signer) -> None:
         for number in range(5):
@@ -62,28 +62,28 @@ def test_keys_are_rotated_without_a_refused_request(
 
     old, new = key_signer(), key_signer("EdDSA", 1)
     with (
-        serve(BETTER_AUTH_SECRET="", BETTER_AUTH_URL=BASE, JWKS_URL=key_server.url) as api,
+        serve(BETTER_AUTH_SECRET="", BETTER_AUTH_URL=BASE, JWKS_URL=jwks_server.url) as api,
         api.client() as http,
     ):
         all_pass(old)
         problem(listed(http, token(alice)), "token_invalid")
-        key_server.keys.append(jwk("EdDSA", 1))
+        jwks_server.keys.append(jwk("EdDSA", 1))
         all_pass(new, old)
-        assert len(key_server.asked) == 2
+        assert len(jwks_server.asked) == 2
 
 
 @pytest.mark.parametrize("how", ["hangs", "hangs in the middle"])
 def test_no_known_key_meets_a_5xx_while_the_endpoint_hangs(
-    how: str, serve: Serve, key_server: KeyServer, alice: str
+    how: str, serve: Serve, jwks_server: JwksServer, alice: str
 ) -> None:
     with (
-        serve(BETTER_AUTH_SECRET="", BETTER_AUTH_URL=BASE, JWKS_URL=key_server.url) as api,
+        serve(BETTER_AUTH_SECRET="", BETTER_AUTH_URL=BASE, JWKS_URL=jwks_server.url) as api,
         api.client() as http,
         ThreadPoolExecutor(4) as pool,
     ):
         wait_until_ready(http)
-        key_server.behaves = how
-        key_server.hang()
+        jwks_server.behaves = how
+        jwks_server.hang()
         invented = [
             pool.submit(listed, http, key_signer(kid=f"no {n}").token(alice)) for n in range(4)
         ]
@@ -91,23 +91,23 @@ def test_no_known_key_meets_a_5xx_while_the_endpoint_hangs(
             for algorithm in ALGORITHMS:
                 signer = key_signer(algorithm)
                 assert listed(http, signer.token(alice, jti=number)).status_code == 200
-        key_server.behaves = "ok"
-        key_server.go_on()
+        jwks_server.behaves = "ok"
+        jwks_server.go_on()
         for waiting in invented:
             problem(waiting.result(30), "token_invalid")
-        assert len(key_server.asked) == 2
+        assert len(jwks_server.asked) == 2
 
 
 def test_nothing_of_a_fetch_or_of_a_token_is_logged(
-    serve: Serve, key_server: KeyServer, alice: str
+    serve: Serve, jwks_server: JwksServer, alice: str
 ) -> None:
     """The log tells that a fetch failed, and has a line for each request."""
     secret, previous = "s3cret-" * 6, "previ0us-" * 6
     signers = [key_signer(), key_signer("EdDSA", 1), key_signer("ES256", 7)]
-    key_server.behaves = "HTML"
+    jwks_server.behaves = "HTML"
     settings = {"BETTER_AUTH_SECRET": secret, "BETTER_AUTH_SECRET_PREVIOUS": previous}
     with (
-        serve(**settings, BETTER_AUTH_URL=BASE, JWKS_URL=key_server.url) as api,
+        serve(**settings, BETTER_AUTH_URL=BASE, JWKS_URL=jwks_server.url) as api,
         api.client() as http,
     ):
         sent = [signer.token(alice) for signer in signers]

@@ -1,6 +1,6 @@
 """A token changed in any byte, taken apart or put together otherwise, is no token.
 
-The good ones are remembered by the door while it is tried with the changed ones.
+The good ones are remembered by the authenticator while it is tried with the changed ones.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fix_api import SECRET
-from fix_clock import until
-from fix_doors import enter, refusal
-from fix_keys import KeyServer
-from fix_tokens import BASE, b64, jwk, key_signer, secret_signer
-from taskapi.auth import Door
-from taskapi.auth.claims import Audience
+from api.authenticators import identify, refusal_code
+from api.jwks_server import JwksServer
+from api.tokens import BASE, b64, jwk, key_signer, secret_signer
+from support.api_server import SECRET
+from support.polling import wait_until_async
+from taskapi.auth import Authenticator
+from taskapi.auth.claims import RequiredClaims
 
 SIGNERS = [secret_signer(), *(key_signer(name) for name in ("EdDSA", "ES256", "RS256"))]
 REFUSALS = {"token_missing", "token_malformed", "token_invalid"}
@@ -29,26 +29,30 @@ bytewise = st.integers(0, 255)
 
 
 class Inner:
-    """A door in a loop of its own, for many examples of one test."""
+    """An authenticator in a loop of its own, for many examples of one test."""
 
-    def __init__(self, run: Callable[..., object], door: Door, tokens: list[str]) -> None:
+    def __init__(
+        self, run: Callable[..., object], authenticator: Authenticator, tokens: list[str]
+    ) -> None:
         self.run = run
-        self.door = door
+        self.authenticator = authenticator
         self.tokens = tokens
 
 
 @pytest.fixture(scope="module")
 def inner() -> Iterator[Inner]:
-    keys = KeyServer([jwk(name) for name in ("EdDSA", "ES256", "RS256")])
-    door = Door(secrets=[SECRET], keys_url=keys.url, of_keys=Audience(BASE, BASE))
-    known = door.keys
+    keys = JwksServer([jwk(name) for name in ("EdDSA", "ES256", "RS256")])
+    authenticator = Authenticator(
+        secrets=[SECRET], keys_url=keys.url, jwks_claims=RequiredClaims(BASE, BASE)
+    )
+    known = authenticator.jwks
     assert known is not None
     tokens = [signer.token(f"user_{n}", exp=2**33) for signer in SIGNERS for n in range(2)]
     with asyncio.Runner() as runner:
-        runner.run(door.open())
-        runner.run(until(lambda: known.loaded))
-        yield Inner(runner.run, door, tokens)
-        runner.run(door.close())
+        runner.run(authenticator.open())
+        runner.run(wait_until_async(lambda: known.loaded))
+        yield Inner(runner.run, authenticator, tokens)
+        runner.run(authenticator.close())
     keys.close()
 
 
@@ -101,13 +105,13 @@ def rebuilt(draw: st.DrawFn, tokens: list[str]) -> bytes:
 
 def tried(inner: Inner, text: bytes, goods: list[str]) -> None:
     if text.strip(b" ") not in {good.encode() for good in goods}:
-        assert inner.run(refusal(inner.door, text)) in REFUSALS
+        assert inner.run(refusal_code(inner.authenticator, text)) in REFUSALS
 
 
 @pytest.mark.parametrize("number", range(len(SIGNERS) * 2))
 def test_the_tokens_that_are_changed_are_good(number: int, inner: Inner) -> None:
     """The control, which also has them remembered."""
-    assert inner.run(enter(inner.door, inner.tokens[number])) == f"user_{number % 2}"
+    assert inner.run(identify(inner.authenticator, inner.tokens[number])) == f"user_{number % 2}"
 
 
 @settings(max_examples=80 * settings().max_examples)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from fix_api import Serve
-from fix_contract import problem
-from fix_doors import OpenDoor, enter, refusal
-from fix_siege import Sent, bearer
-from fix_tokens import secret_signer
+from api.authenticators import OpenAuthenticator, identify, refusal_code
+from api.refused_tokens import Sent, bearer
+from api.tokens import secret_signer
+from support.api_server import Serve
+from support.http_contract import problem
 
 OLDEST = "the oldest secret of all and as long as a real one"
 OLD = "the secret that is being rotated out of use"
@@ -17,11 +17,16 @@ NEW = "the secret that is from now on to be used"
 
 
 @pytest.mark.parametrize("secret", [NEW, OLD, OLDEST])
-async def test_each_of_several_secrets_signs(secret: str, open_door: OpenDoor) -> None:
-    door = await open_door(secrets=[NEW, OLD, OLDEST])
-    assert await enter(door, secret_signer(secret).token("alice")) == "alice"
+async def test_each_of_several_secrets_signs(
+    secret: str, open_authenticator: OpenAuthenticator
+) -> None:
+    authenticator = await open_authenticator(secrets=[NEW, OLD, OLDEST])
+    assert await identify(authenticator, secret_signer(secret).token("alice")) == "alice"
     for other in ("x" * 40, f"{NEW},{OLD}", NEW + OLD, ""):
-        assert await refusal(door, secret_signer(other).token("alice")) == "token_invalid"
+        assert (
+            await refusal_code(authenticator, secret_signer(other).token("alice"))
+            == "token_invalid"
+        )
 
 
 def listed(http: httpx.Client, sent: Sent) -> httpx.Response:

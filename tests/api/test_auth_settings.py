@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskapi.auth import door_for
+from taskapi.auth import authenticator_for
 from taskapi.settings import ConfigurationError, Settings, variable
 
 SECRET = "a secret that is as long as a real one is"
@@ -29,12 +29,12 @@ def settings_of(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> Se
 
 
 REFUSED: dict[str, tuple[Environment, str]] = {
-    "no way": (
+    "no method": (
         {},
         "set BETTER_AUTH_SECRET (tokens signed with the shared secret), "
         "BETTER_AUTH_URL (tokens of Better Auth's jwt plugin), or both",
     ),
-    "empty ways": (
+    "empty methods": (
         {"BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": ""},
         "set BETTER_AUTH_SECRET (tokens signed with the shared secret), "
         "BETTER_AUTH_URL (tokens of Better Auth's jwt plugin), or both",
@@ -42,7 +42,7 @@ REFUSED: dict[str, tuple[Environment, str]] = {
     "short secret": ({"BETTER_AUTH_SECRET": "s" * 31}, f"BETTER_AUTH_SECRET {STRONG}"),
     "known secret": (
         {"BETTER_AUTH_SECRET": "better-auth-secret-12345678901234567890"},
-        "BETTER_AUTH_SECRET is Better Auth's default, which everybody knows: set one of your own",
+        "BETTER_AUTH_SECRET is Better Auth's published default: set one of your own",
     ),
     "short previous secret": (
         {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_SECRET_PREVIOUS": f"{SECRET},short"},
@@ -112,9 +112,9 @@ def test_what_is_safe_is_taken_as_it_is_meant(name: str, monkeypatch: pytest.Mon
     """The control."""
     environment, keys_url = ACCEPTED[name]
     settings = settings_of(environment, monkeypatch)
-    door = door_for(settings)
+    authenticator = authenticator_for(settings)
     assert settings.keys_url == keys_url
-    assert (door.keys.url if door.keys else None) == keys_url
+    assert (authenticator.jwks.url if authenticator.jwks else None) == keys_url
 
 
 def test_several_previous_secrets_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from fix_doors import Fault, is_refused
-from fix_tokens import ALGORITHMS, Signer, key_signer, secret_signer
-from taskapi.auth import Door
+from api.authenticators import SignatureFault, assert_fault_is_refused
+from api.tokens import ALGORITHMS, Signer, key_signer, secret_signer
+from taskapi.auth import Authenticator
 
 SIGNERS = {"HS256": secret_signer(), **{name: key_signer(name) for name in ALGORITHMS}}
-ANY: dict[str, Fault] = {
+ANY: dict[str, SignatureFault] = {
     "one byte less": lambda _, good: good[:-1],
     "first byte less": lambda _, good: good[1:],
     "half": lambda _, good: good[: len(good) // 2],
@@ -33,22 +33,28 @@ ANY: dict[str, Fault] = {
 @pytest.mark.parametrize("fault", ANY)
 @pytest.mark.parametrize("algorithm", SIGNERS)
 async def test_what_is_nearly_a_signature_is_refused(
-    algorithm: str, fault: str, door: Door
+    algorithm: str, fault: str, authenticator: Authenticator
 ) -> None:
-    await is_refused(door, SIGNERS[algorithm], ANY[fault])
+    await assert_fault_is_refused(authenticator, SIGNERS[algorithm], ANY[fault])
 
 
 @pytest.mark.parametrize("algorithm", SIGNERS)
-async def test_the_signature_of_another_token_is_refused(algorithm: str, door: Door) -> None:
+async def test_the_signature_of_another_token_is_refused(
+    algorithm: str, authenticator: Authenticator
+) -> None:
     signer = SIGNERS[algorithm]
-    await is_refused(door, signer, lambda text, _: signer.sign(text + b"x"))
-    await is_refused(door, signer, lambda text, _: signer.sign(text.partition(b".")[2]))
+    await assert_fault_is_refused(authenticator, signer, lambda text, _: signer.sign(text + b"x"))
+    await assert_fault_is_refused(
+        authenticator, signer, lambda text, _: signer.sign(text.partition(b".")[2])
+    )
 
 
 @pytest.mark.parametrize("algorithm", SIGNERS)
-async def test_the_signature_of_another_algorithm_is_refused(algorithm: str, door: Door) -> None:
+async def test_the_signature_of_another_algorithm_is_refused(
+    algorithm: str, authenticator: Authenticator
+) -> None:
     for other in [signer for name, signer in SIGNERS.items() if name != algorithm]:
-        await is_refused(door, SIGNERS[algorithm], partial(_signed_by, other))
+        await assert_fault_is_refused(authenticator, SIGNERS[algorithm], partial(_signed_by, other))
 
 
 def _signed_by(signer: Signer, text: bytes, _: bytes) -> bytes:

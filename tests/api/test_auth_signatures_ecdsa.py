@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 
-from fix_doors import Fault, enter, is_refused
-from fix_tokens import b64, key_signer, private_key
-from taskapi.auth import Door
+from api.authenticators import SignatureFault, assert_fault_is_refused, identify
+from api.tokens import b64, key_signer, private_key
+from taskapi.auth import Authenticator
 
 ORDERS = {
     "ES256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
@@ -27,7 +27,7 @@ ORDERS = {
 OTHER_HASHES = [hashes.SHA1(), hashes.SHA384(), hashes.SHA224(), hashes.SHA3_256()]
 
 
-def pair(algorithm: str, change: Callable[[int, int, int], tuple[int, int]]) -> Fault:
+def pair(algorithm: str, change: Callable[[int, int, int], tuple[int, int]]) -> SignatureFault:
     """An ECDSA signature whose two numbers were changed, in the fixed length that JWS has."""
     order = ORDERS[algorithm]
     size = (order.bit_length() + 7) // 8
@@ -68,33 +68,37 @@ PAIRS: dict[str, Callable[[int, int, int], tuple[int, int]]] = {
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("algorithm", ORDERS)
 async def test_numbers_out_of_range_or_place_are_refused(
-    algorithm: str, name: str, door: Door
+    algorithm: str, name: str, authenticator: Authenticator
 ) -> None:
-    await is_refused(door, key_signer(algorithm), pair(algorithm, PAIRS[name]))
+    await assert_fault_is_refused(
+        authenticator, key_signer(algorithm), pair(algorithm, PAIRS[name])
+    )
 
 
 @pytest.mark.parametrize("algorithm", ORDERS)
-async def test_a_signature_in_der_is_refused(algorithm: str, door: Door) -> None:
-    await is_refused(door, key_signer(algorithm), as_der)
+async def test_a_signature_in_der_is_refused(algorithm: str, authenticator: Authenticator) -> None:
+    await assert_fault_is_refused(authenticator, key_signer(algorithm), as_der)
 
 
 @pytest.mark.parametrize("digest", OTHER_HASHES, ids=lambda digest: digest.name)
 @pytest.mark.parametrize("algorithm", ORDERS)
 async def test_another_hash_is_refused(
-    algorithm: str, digest: hashes.HashAlgorithm, door: Door
+    algorithm: str, digest: hashes.HashAlgorithm, authenticator: Authenticator
 ) -> None:
     def fault(text: bytes, _: bytes) -> bytes:
         return in_jws(algorithm, private_key(algorithm).sign(text, ec.ECDSA(digest)))
 
-    await is_refused(door, key_signer(algorithm), fault)
+    await assert_fault_is_refused(authenticator, key_signer(algorithm), fault)
 
 
 @pytest.mark.parametrize("algorithm", ORDERS)
-async def test_the_same_numbers_unchanged_are_accepted(algorithm: str, door: Door) -> None:
+async def test_the_same_numbers_unchanged_are_accepted(
+    algorithm: str, authenticator: Authenticator
+) -> None:
     """The control: taking a signature apart and putting it together breaks nothing."""
     signer = key_signer(algorithm)
     head, _, _ = signer.token("alice").rpartition(".")
     digest = hashes.SHA256() if algorithm == "ES256" else hashes.SHA512()
     der = private_key(algorithm).sign(head.encode(), ec.ECDSA(digest))
     same = pair(algorithm, lambda r, s, n: (r, s))(b"", in_jws(algorithm, der))
-    assert await enter(door, f"{head}.{b64(same)}") == "alice"
+    assert await identify(authenticator, f"{head}.{b64(same)}") == "alice"

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from fix_doors import Fault, enter, is_refused
-from fix_tokens import b64, key_signer, private_key
-from taskapi.auth import Door
+from api.authenticators import SignatureFault, assert_fault_is_refused, identify
+from api.tokens import b64, key_signer, private_key
+from taskapi.auth import Authenticator
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
 
@@ -18,12 +18,12 @@ def s_plus_order(_: bytes, good: bytes) -> bytes:
     return good[:32] + s.to_bytes(32, "little")
 
 
-def small_order(point: str) -> Fault:
+def small_order(point: str) -> SignatureFault:
     """R is a point of small order, which hides a wrong S from a careless verifier."""
     return lambda _, good: bytes.fromhex(point) + good[32:]
 
 
-FAULTS: dict[str, Fault] = {
+FAULTS: dict[str, SignatureFault] = {
     "S + L": s_plus_order,
     "S = 0": lambda _, good: good[:32] + bytes(32),
     "S = L": lambda _, good: good[:32] + ORDER.to_bytes(32, "little"),
@@ -39,13 +39,15 @@ FAULTS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_signature_that_only_looks_right_is_refused(name: str, door: Door) -> None:
-    await is_refused(door, key_signer(), FAULTS[name])
+async def test_a_signature_that_only_looks_right_is_refused(
+    name: str, authenticator: Authenticator
+) -> None:
+    await assert_fault_is_refused(authenticator, key_signer(), FAULTS[name])
 
 
-async def test_the_same_key_s_own_signature_is_accepted(door: Door) -> None:
+async def test_the_same_key_s_own_signature_is_accepted(authenticator: Authenticator) -> None:
     """The control: these faults are made with the right key."""
     head = key_signer().token("alice").rpartition(".")[0]
     signature = private_key("EdDSA").sign(head.encode())
     assert int.from_bytes(signature[32:], "little") < ORDER
-    assert await enter(door, f"{head}.{b64(signature)}") == "alice"
+    assert await identify(authenticator, f"{head}.{b64(signature)}") == "alice"

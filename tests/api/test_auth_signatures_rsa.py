@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from fix_doors import Fault, enter, is_refused
-from fix_tokens import b64, key_signer, private_key
-from taskapi.auth import Door
+from api.authenticators import SignatureFault, assert_fault_is_refused, identify
+from api.tokens import b64, key_signer, private_key
+from taskapi.auth import Authenticator
 
 
-def rsa(algorithm: str, padded: padding.AsymmetricPadding, digest: Any) -> Fault:
+def rsa(algorithm: str, padded: padding.AsymmetricPadding, digest: Any) -> SignatureFault:
     return lambda text, _: private_key(algorithm).sign(text, padded, digest)
 
 
@@ -33,7 +33,7 @@ def pss(salt: int, mask: Any = hashes.SHA256) -> padding.PSS:
 
 
 PKCS1 = padding.PKCS1v15()
-RSA: dict[str, dict[str, Fault]] = {
+RSA: dict[str, dict[str, SignatureFault]] = {
     algorithm: {
         "plus the modulus": partial(plus_modulus, algorithm),
         "negated": partial(negated, algorithm),
@@ -61,15 +61,17 @@ RSA["PS256"] |= {
     ("algorithm", "name"), [(algorithm, name) for algorithm in RSA for name in RSA[algorithm]]
 )
 async def test_another_number_padding_hash_or_salt_is_refused(
-    algorithm: str, name: str, door: Door
+    algorithm: str, name: str, authenticator: Authenticator
 ) -> None:
-    await is_refused(door, key_signer(algorithm), RSA[algorithm][name])
+    await assert_fault_is_refused(authenticator, key_signer(algorithm), RSA[algorithm][name])
 
 
 @pytest.mark.parametrize("algorithm", RSA)
-async def test_the_one_padding_hash_and_salt_are_accepted(algorithm: str, door: Door) -> None:
+async def test_the_one_padding_hash_and_salt_are_accepted(
+    algorithm: str, authenticator: Authenticator
+) -> None:
     """The control: these faults are made with the right key, and nothing else is wrong."""
     right = rsa(algorithm, PKCS1 if algorithm == "RS256" else pss(32), hashes.SHA256())
     signer = key_signer(algorithm)
     head = signer.token("alice").rpartition(".")[0]
-    assert await enter(door, f"{head}.{b64(right(head.encode(), b''))}") == "alice"
+    assert await identify(authenticator, f"{head}.{b64(right(head.encode(), b''))}") == "alice"

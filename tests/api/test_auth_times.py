@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fix_api import SECRET
-from fix_doors import OpenDoor, enter, refusal
-from fix_tokens import secret_signer
+from api.authenticators import OpenAuthenticator, identify, refusal_code
+from api.tokens import secret_signer
+from support.api_server import SECRET
 
 NOW = 2_000_000_000
 LEEWAY = 30
@@ -31,36 +31,43 @@ EDGES: dict[str, tuple[dict[str, object], str | None]] = {
 
 
 @pytest.mark.parametrize("name", EDGES)
-async def test_the_leeway_is_exact(name: str, open_door: OpenDoor) -> None:
+async def test_the_leeway_is_exact(name: str, open_authenticator: OpenAuthenticator) -> None:
     said, code = EDGES[name]
     token = secret_signer().token("alice", **{"iat": NOW, "exp": NOW + 600, **said})
-    door = await open_door(secrets=[SECRET], leeway=LEEWAY, clock=lambda: float(NOW))
+    authenticator = await open_authenticator(
+        secrets=[SECRET], leeway=LEEWAY, clock=lambda: float(NOW)
+    )
     if code is None:
-        assert await enter(door, token) == "alice"
+        assert await identify(authenticator, token) == "alice"
     else:
-        assert await refusal(door, token) == code
+        assert await refusal_code(authenticator, token) == code
 
 
-async def test_without_leeway_a_token_ends_when_it_says(open_door: OpenDoor) -> None:
-    door = await open_door(secrets=[SECRET], leeway=0, clock=lambda: float(NOW))
+async def test_without_leeway_a_token_ends_when_it_says(
+    open_authenticator: OpenAuthenticator,
+) -> None:
+    authenticator = await open_authenticator(secrets=[SECRET], leeway=0, clock=lambda: float(NOW))
     signer = secret_signer()
-    assert await enter(door, signer.token("alice", iat=NOW, exp=NOW + 1)) == "alice"
-    assert await refusal(door, signer.token("alice", iat=NOW, exp=NOW)) == "token_expired"
-    assert await refusal(door, signer.token("alice", iat=NOW + 1, exp=NOW + 9)) == (
+    assert await identify(authenticator, signer.token("alice", iat=NOW, exp=NOW + 1)) == "alice"
+    assert (
+        await refusal_code(authenticator, signer.token("alice", iat=NOW, exp=NOW))
+        == "token_expired"
+    )
+    assert await refusal_code(authenticator, signer.token("alice", iat=NOW + 1, exp=NOW + 9)) == (
         "token_not_yet_valid"
     )
 
 
-async def test_a_remembered_token_ends_when_it_says(open_door: OpenDoor) -> None:
+async def test_a_remembered_token_ends_when_it_says(open_authenticator: OpenAuthenticator) -> None:
     now = float(NOW)
-    door = await open_door(secrets=[SECRET], leeway=LEEWAY, clock=lambda: now)
+    authenticator = await open_authenticator(secrets=[SECRET], leeway=LEEWAY, clock=lambda: now)
     short = secret_signer().token("alice", iat=NOW, exp=NOW + 60)
     long = secret_signer().token("alice", iat=NOW, exp=NOW + 600)
     for token in (short, long, short):
-        assert await enter(door, token) == "alice"
+        assert await identify(authenticator, token) == "alice"
     now = float(NOW + 60 + LEEWAY) - 0.001
-    assert await enter(door, short) == "alice"
+    assert await identify(authenticator, short) == "alice"
     now = float(NOW + 60 + LEEWAY)
     for _ in range(2):
-        assert await refusal(door, short) == "token_expired"
-        assert await enter(door, long) == "alice"
+        assert await refusal_code(authenticator, short) == "token_expired"
+        assert await identify(authenticator, long) == "alice"

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from fix_contract import Json, problem
+from support.http_contract import Json, problem
 
 JSON = {"Content-Type": "application/json"}
 

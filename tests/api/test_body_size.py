@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from fix_api import Api, Serve, token
-from fix_contract import problem
+from support.api_server import Api, Serve, token
+from support.http_contract import problem
 
 LIMIT = 256 * 1024
 MEGABYTE = 1024 * 1024

@@ -12,10 +12,10 @@ import httpx
 import psycopg
 import pytest
 
-from fix_api import Api
-from fix_bola import REFUSED, SUCCESS, Cell, matrix
-from fix_contract import Json, create, problem
-from fix_openapi import COMMITTED
+from api.bola_matrix import REFUSED, SUCCESS, Cell, matrix
+from api.openapi_document import COMMITTED
+from support.api_server import Api
+from support.http_contract import Json, create, problem
 
 
 def send(client: httpx.Client, cell: Cell, task_id: str, others: Json) -> httpx.Response:

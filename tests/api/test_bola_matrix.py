@@ -7,10 +7,10 @@ from copy import deepcopy
 
 import pytest
 
-from fix_api import Api
-from fix_bola import REFUSED, SUCCESS, WITHOUT_A_USER, matrix
-from fix_contract import Json
-from fix_openapi import operations
+from api.bola_matrix import REFUSED, SUCCESS, WITHOUT_A_USER, matrix
+from api.openapi_document import operations
+from support.api_server import Api
+from support.http_contract import Json
 
 
 def test_the_matrix_has_every_operation(api: Api) -> None:

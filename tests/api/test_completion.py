@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fix_contract import create, fields, problem
+from support.http_contract import create, fields, problem
 
 JSON = {"Content-Type": "application/json"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from fix_contract import create, problem
+from support.http_contract import create, problem
 
 JSON = [
     "application/json",

@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from fix_api import ORIGIN, Api, Serve, token
-from fix_contract import varies_by
+from support.api_server import ORIGIN, Api, Serve, token
+from support.http_contract import varies_by
 
 ALLOW_ORIGIN = "access-control-allow-origin"
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}

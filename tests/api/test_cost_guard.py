@@ -17,7 +17,7 @@ import pytest
 
 from bench import servers
 from bench.cpu import seconds_of
-from fix_api import token
+from support.api_server import token
 
 TASKS = 100
 ROUNDS = 4

@@ -8,7 +8,7 @@ from datetime import datetime
 import httpx
 import pytest
 
-from fix_contract import Json, create
+from support.http_contract import Json, create
 
 FIELDS = ["id", "user_id", "title", "description", "completed", "created_at", "updated_at"]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")

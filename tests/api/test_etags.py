@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from fix_contract import Json, create, varies_by
+from support.http_contract import Json, create, varies_by
 
 Write = Callable[[], httpx.Response]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fix_contract import Json, create, fields
+from support.http_contract import Json, create, fields
 
 JSON = {"Content-Type": "application/json"}
 

@@ -8,8 +8,8 @@ import httpx
 import psycopg
 import pytest
 
-from fix_api import Api, Serve
-from taskcore import schema
+from support.api_server import Api, Serve
+from taskcore import migrations
 
 WELL = {"database": "ok", "schema": "ok"}
 
@@ -64,9 +64,9 @@ def test_a_database_without_a_schema_is_named(own_api: Api, own_url: str) -> Non
 def test_a_schema_behind_the_code_is_named(revision: str, own_api: Api, own_url: str) -> None:
     with own_api.client() as client:
         ready(client.get("/health/ready"))
-        schema.downgrade(own_url, revision)
+        migrations.downgrade(own_url, revision)
         not_ready(client.get("/health/ready"), schema="behind")
-        schema.upgrade(own_url)
+        migrations.upgrade(own_url)
         ready(client.get("/health/ready"))
 
 

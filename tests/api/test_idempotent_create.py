@@ -7,8 +7,8 @@ import asyncio
 import httpx
 import pytest
 
-from fix_api import Api, token
-from fix_contract import fields
+from support.api_server import Api, token
+from support.http_contract import fields
 
 KEYS = ["k", "!", "~" * 255, "a-UUID_or.anything:else", '"quoted"', "a,b", "0"]
 BAD_KEYS: dict[str, list[bytes]] = {

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fix_api import SECRET, Api, Serve, token
-from fix_contract import Json, create
+from support.api_server import SECRET, Api, Serve, token
+from support.http_contract import Json, create
 
 FIELDS = ["method", "route", "status", "ms", "request_id", "user"]
 TITLE = "a title that nobody else needs to read"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
-from fix_api import Serve, token
+from support.api_server import Serve, token
 
 USERS = 100
 TASKS = 20

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fix_api import Api
-from fix_contract import Json
-from fix_openapi import COMMITTED, operations
+from api.openapi_document import COMMITTED, operations
+from support.api_server import Api
+from support.http_contract import Json
 
 OPERATIONS = {
     "list_tasks": ("GET", "/api/tasks"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fix_contract import MEMBERS, STATUS, Json
-from fix_openapi import operations
+from api.openapi_document import operations
+from support.http_contract import MEMBERS, STATUS, Json
 
 BODY = {400, 413, 415, 422}
 ONE = {403, 404, 422}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from fix_contract import Json
-from fix_openapi import operations
+from api.openapi_document import operations
+from support.http_contract import Json
 from taskapi.openapi.standalone import application
 
 DOCUMENTATION = {("GET", "/docs"), ("GET", "/docs/assets/{name}"), ("GET", "/openapi.json")}

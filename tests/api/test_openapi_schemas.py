@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from fix_contract import Json
-from fix_openapi import operations
+from api.openapi_document import operations
+from support.http_contract import Json
 from taskcore import TaskCreate, TaskUpdate
 
 Allows: TypeAlias = Callable[[str, object], bool]

@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from fix_api import Api
-from fix_contract import Json, create, problem
+from support.api_server import Api
+from support.http_contract import Json, create, problem
 
 ALLOWED = {
     "/api/tasks": "GET, HEAD, POST",
@@ -32,17 +32,17 @@ NOWHERE = ["/", "/api", "/api/task", "/api/tasks//", "/api/tasks/{id}/done", "/A
 
 
 @pytest.fixture(params=[True, False], ids=["token", "stranger"])
-def somebody(request: pytest.FixtureRequest, api: Api, alice: str) -> Iterator[httpx.Client]:
+def any_client(request: pytest.FixtureRequest, api: Api, alice: str) -> Iterator[httpx.Client]:
     with api.client(alice if request.param else None) as client:
         yield client
 
 
 @pytest.mark.parametrize(("method", "path"), REFUSED)
 def test_a_wrong_method_is_told_the_right_ones(
-    method: str, path: str, somebody: httpx.Client
+    method: str, path: str, any_client: httpx.Client
 ) -> None:
     for slash in ("", "/"):
-        response = somebody.request(method, path.format(id=uuid4()) + slash)
+        response = any_client.request(method, path.format(id=uuid4()) + slash)
         assert response.headers["allow"] == ALLOWED[path]
         if method != "HEAD":
             problem(response, "method_not_allowed")
@@ -59,9 +59,9 @@ def test_the_allowed_methods_are_allowed(path: str, as_alice: httpx.Client, task
 
 
 @pytest.mark.parametrize("path", NOWHERE)
-def test_an_unknown_path_is_a_404_for_everybody(path: str, somebody: httpx.Client) -> None:
+def test_an_unknown_path_is_a_404_for_everybody(path: str, any_client: httpx.Client) -> None:
     for method in ("GET", "POST", "DELETE"):
-        problem(somebody.request(method, path.format(id=uuid4())), "route_not_found")
+        problem(any_client.request(method, path.format(id=uuid4())), "route_not_found")
 
 
 @pytest.mark.parametrize("path", READABLE)

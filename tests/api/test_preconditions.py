@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from fix_contract import Json, problem
+from support.http_contract import Json, problem
 
 Write = Callable[[httpx.Client, str, list[tuple[str, str]]], httpx.Response]
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from fix_api import Api, Serve, token
-from fix_contract import STATUS, Json, create, problem
+from support.api_server import Api, Serve, token
+from support.http_contract import STATUS, Json, create, problem
 from taskapi import problems
 
 JSON = {"Content-Type": "application/json"}

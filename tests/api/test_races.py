@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 import httpx
 import pytest
 
-from fix_api import Api, token
-from fix_contract import problem
+from support.api_server import Api, token
+from support.http_contract import problem
 
 AT_ONCE = 20
 

@@ -8,11 +8,18 @@ import sys
 
 import pytest
 
-from fix_api import SECRET, Serve
+from support.api_server import SECRET, Serve
 
+FACTORY = "taskapi.app:create_app_from_environment"
 COMMANDS = {
     "taskcli": [sys.executable, "-m", "taskcli", "serve"],
-    "uvicorn": [sys.executable, "-m", "uvicorn", "--factory", "taskapi.app:create_app"],
+    "uvicorn": [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--factory",
+        "taskapi.app:create_app_from_environment",
+    ],
 }
 WRONG: dict[str, dict[str, str]] = {
     "BETTER_AUTH_SECRET": {"BETTER_AUTH_SECRET": "the-weak-secret"},

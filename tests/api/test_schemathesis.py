@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import settings
 
-from fix_api import Api, token
+from support.api_server import Api, token
 
 Json: TypeAlias = dict[str, Any]
 Run: TypeAlias = Callable[..., Json]

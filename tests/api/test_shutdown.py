@@ -12,10 +12,11 @@ import httpx
 import psycopg
 import pytest
 
-from fix_api import Api, Serve
-from fix_blocked import Blocked, Lock
-from fix_contract import create
-from fix_stopping import FOR_EVER, eventually, refuses_connections
+from api.shutdown import LONG_DRAIN, refuses_connections
+from support.api_server import Api, Serve
+from support.http_contract import create
+from support.polling import wait_until
+from support.row_locks import LockRow, WaitForBlocked
 from taskcore import TaskRead
 
 Change: TypeAlias = Callable[[Api, TaskRead], Future[httpx.Response]]
@@ -70,26 +71,26 @@ def test_what_is_in_flight_is_finished(
     name: str,
     alice: str,
     admin: psycopg.Connection,
-    lock: Lock,
-    blocked: Blocked,
+    lock_row: LockRow,
+    wait_for_blocked: WaitForBlocked,
     change: Change,
 ) -> None:
     with serve(named_url, **PATIENT) as api:
         task = task_of(alice, api)
-        with lock(task):
+        with lock_row(task):
             answer = change(api, task)
-            blocked()
+            wait_for_blocked()
             assert connections(admin, name) >= 1
             api.process.send_signal(signal.SIGTERM)
-            eventually("the listener closes", lambda: refuses_connections(api))
-            eventually("the server waits", lambda: "Waiting for connections" in api.log.read_text())
+            wait_until(lambda: refuses_connections(api), "the listener closes")
+            wait_until(lambda: "Waiting for connections" in api.log.read_text(), "the server waits")
             assert api.process.poll() is None
             assert not answer.done()
         response = answer.result(30)
         assert (response.status_code, response.json()["title"]) == (200, "changed")
         assert response.headers["connection"] == "close"
         assert api.process.wait(60) == 0
-        eventually("its connections end", lambda: connections(admin, name) == 0)
+        wait_until(lambda: connections(admin, name) == 0, "its connections end")
         assert "traceback" not in api.log.read_text().lower()
 
 
@@ -102,7 +103,7 @@ def test_a_connection_that_idles_keeps_nobody_waiting(
     alice: str,
     admin: psycopg.Connection,
 ) -> None:
-    drain = {signal.SIGTERM: "0", signal.SIGINT: FOR_EVER}[how]
+    drain = {signal.SIGTERM: "0", signal.SIGINT: LONG_DRAIN}[how]
     with (
         serve(named_url, TASKAPI_DRAIN_SECONDS=drain) as api,
         api.client(alice) as client,
@@ -110,24 +111,24 @@ def test_a_connection_that_idles_keeps_nobody_waiting(
         assert client.get("/api/tasks").status_code == 200
         assert connections(admin, name) >= 1
         assert api.stop(how) == 0
-        eventually("its connections end", lambda: connections(admin, name) == 0)
+        wait_until(lambda: connections(admin, name) == 0, "its connections end")
         assert "traceback" not in api.log.read_text().lower()
 
 
 def test_a_second_interrupt_waits_for_nothing(
     serve: Serve,
     alice: str,
-    lock: Lock,
-    blocked: Blocked,
+    lock_row: LockRow,
+    wait_for_blocked: WaitForBlocked,
     change: Change,
 ) -> None:
     with serve(**PATIENT) as api:
         task = task_of(alice, api)
-        with lock(task):
+        with lock_row(task):
             answer = change(api, task)
-            blocked()
+            wait_for_blocked()
             api.process.send_signal(signal.SIGINT)
-            eventually("the listener closes", lambda: refuses_connections(api))
+            wait_until(lambda: refuses_connections(api), "the listener closes")
             assert api.process.poll() is None, "what is in flight is waited for"
             assert api.stop(signal.SIGINT) == 0
             assert "timeout graceful shutdown exceeded" not in api.log.read_text()

@@ -7,16 +7,17 @@ from http.client import HTTPConnection
 
 import httpx
 
-from fix_api import Serve
-from fix_contract import create, problem
-from fix_stopping import FOR_EVER, eventually, is_draining
+from api.shutdown import LONG_DRAIN, is_draining
+from support.api_server import Serve
+from support.http_contract import create, problem
+from support.polling import wait_until
 
 
 def test_a_server_that_stops_says_so_and_serves_on(serve: Serve, alice: str) -> None:
-    with serve(TASKAPI_DRAIN_SECONDS=FOR_EVER) as api, api.client(alice) as client:
+    with serve(TASKAPI_DRAIN_SECONDS=LONG_DRAIN) as api, api.client(alice) as client:
         assert client.get("/health/ready").status_code == 200
         api.process.send_signal(signal.SIGTERM)
-        eventually("the server drains", lambda: is_draining(api))
+        wait_until(lambda: is_draining(api), "the server drains")
         refused = client.get("/health/ready").json()
         assert refused["code"] == "not_ready"
         assert refused["checks"] == {"database": "ok", "schema": "ok", "process": "stopping"}
@@ -27,7 +28,7 @@ def test_a_server_that_stops_says_so_and_serves_on(serve: Serve, alice: str) -> 
 
 
 def test_a_connection_ends_with_the_answer_of_a_server_that_stops(serve: Serve) -> None:
-    with serve(TASKAPI_DRAIN_SECONDS=FOR_EVER) as api:
+    with serve(TASKAPI_DRAIN_SECONDS=LONG_DRAIN) as api:
         address = httpx.URL(api.base)
         connection = HTTPConnection(address.host, address.port, timeout=30)
         connection.request("GET", "/health/live")
@@ -37,7 +38,7 @@ def test_a_connection_ends_with_the_answer_of_a_server_that_stops(serve: Serve) 
         kept = connection.sock
         assert kept is not None
         api.process.send_signal(signal.SIGTERM)
-        eventually("the server drains", lambda: is_draining(api))
+        wait_until(lambda: is_draining(api), "the server drains")
 
         connection.request("GET", "/health/live")
         assert connection.sock is kept, "the connection was kept until now"
@@ -50,16 +51,16 @@ def test_a_connection_ends_with_the_answer_of_a_server_that_stops(serve: Serve) 
 
 
 def test_a_refusal_ends_its_connection_too(serve: Serve) -> None:
-    with serve(TASKAPI_DRAIN_SECONDS=FOR_EVER) as api, api.client() as client:
+    with serve(TASKAPI_DRAIN_SECONDS=LONG_DRAIN) as api, api.client() as client:
         api.process.send_signal(signal.SIGTERM)
-        eventually("the server drains", lambda: is_draining(api))
+        wait_until(lambda: is_draining(api), "the server drains")
         refused = client.get("/api/tasks")
         problem(refused, "token_missing")
         assert refused.headers["connection"] == "close"
 
 
 def test_an_interrupt_ends_the_draining(serve: Serve) -> None:
-    with serve(TASKAPI_DRAIN_SECONDS=FOR_EVER) as api:
+    with serve(TASKAPI_DRAIN_SECONDS=LONG_DRAIN) as api:
         api.process.send_signal(signal.SIGTERM)
-        eventually("the server drains", lambda: is_draining(api))
+        wait_until(lambda: is_draining(api), "the server drains")
         assert api.stop(signal.SIGINT) == 0

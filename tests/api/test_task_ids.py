@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from fix_contract import Json, fields, problem
+from support.http_contract import Json, fields, problem
 
 NO_IDS: dict[str, Callable[[str], str]] = {
     "number": lambda _: "1",

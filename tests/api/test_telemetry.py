@@ -11,13 +11,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fix_api import SECRET, token
-from fix_pooler import SETTINGS
+from support.api_server import SECRET, token
+from support.pgbouncer import SERVER_SETTINGS
+from support.polling import wait_until
 
 
 def bearer(user: str, lifetime: float = 600) -> str:
@@ -30,7 +30,7 @@ def report(url: str, user: str, how: str) -> dict[str, Any]:
         "DATABASE_URL": url,
         "BETTER_AUTH_SECRET": SECRET,
         "TASKAPI_POOL_SIZE": "3",
-        **SETTINGS,
+        **SERVER_SETTINGS,
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run(
@@ -86,9 +86,9 @@ def main(how: str, good: str, expired: str) -> None:
     import uvicorn
     from opentelemetry import trace
 
-    from taskapi.app import create_app
+    from taskapi.app import create_app_from_environment
 
-    app = create_app()
+    app = create_app_from_environment()
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -108,9 +108,7 @@ def main(how: str, good: str, expired: str) -> None:
 
 
 def _port(server: Any) -> int:
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: server.started, "the start of the server", timeout=30)
     port: int = server.servers[0].sockets[0].getsockname()[1]
     return port
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import psycopg
 
-from fix_api import Serve
-from fix_blocked import Blocked, Lock
-from fix_contract import create, problem
-from fix_wire import Wire
+from support.api_server import Serve
+from support.counting_proxy import CountingProxy
+from support.http_contract import create, problem
+from support.ports import closed_port
+from support.row_locks import LockRow, WaitForBlocked
 from taskcore import TaskRead
 
 
@@ -22,15 +22,14 @@ def unavailable(response: httpx.Response, code: str = "database_unavailable") ->
 
 
 def test_the_database_cannot_be_reached(serve: Serve, url: str, alice: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        dead = taken.getsockname()[1]
     parts = urlsplit(url)
     login = parts.netloc.rpartition("@")[0]
-    gone = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{dead}"))
-    with serve(gone, TASKAPI_DEADLINE="0.5") as api, api.client(alice) as client:
-        unavailable(client.get("/api/tasks"))
-        unavailable(client.post("/api/tasks", json={"title": "t"}))
-        problem(client.get("/api/tasks", headers={"Authorization": ""}), "token_missing")
+    with closed_port() as port:
+        gone = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{port}"))
+        with serve(gone, TASKAPI_DEADLINE="0.5") as api, api.client(alice) as client:
+            unavailable(client.get("/api/tasks"))
+            unavailable(client.post("/api/tasks", json={"title": "t"}))
+            problem(client.get("/api/tasks", headers={"Authorization": ""}), "token_missing")
 
 
 def test_the_schema_is_missing(serve: Serve, own_url: str, alice: str) -> None:
@@ -41,17 +40,31 @@ def test_the_schema_is_missing(serve: Serve, own_url: str, alice: str) -> None:
         unavailable(client.get("/api/tasks"))
 
 
-def test_a_statement_times_out(serve: Serve, alice: str, lock: Lock) -> None:
+def test_a_grant_is_missing(serve: Serve, own_url: str) -> None:
+    """PostgreSQL says 42501 as it does for a row that the policy refuses, which is a 500."""
+    with psycopg.connect(own_url, autocommit=True) as admin:
+        admin.execute("INSERT INTO users (id) VALUES ('user_1')")
+        with serve(own_url) as api, api.client("user_1") as client:
+            task = create(client)
+            admin.execute("REVOKE INSERT, UPDATE ON tasks FROM taskcore_tenant")
+            unavailable(client.post("/api/tasks", json={"title": "t"}))
+            unavailable(client.put(f"/api/tasks/{task['id']}", json={"title": "t"}))
+            assert client.get("/api/tasks").json() == [task]
+
+
+def test_a_statement_times_out(serve: Serve, alice: str, lock_row: LockRow) -> None:
     with serve(TASKAPI_STATEMENT_TIMEOUT="0.2") as api, api.client(alice) as client:
         task = create(client)
-        with lock(TaskRead.model_validate(task)):
+        with lock_row(TaskRead.model_validate(task)):
             # The server ended it, so that nothing was written: no unknown outcome.
             unavailable(client.put(f"/api/tasks/{task['id']}", json={"title": "late"}))
             assert client.get(f"/api/tasks/{task['id']}").json() == task
         assert client.put(f"/api/tasks/{task['id']}", json={"title": "now"}).status_code == 200
 
 
-def test_the_pool_is_exhausted(serve: Serve, alice: str, lock: Lock, blocked: Blocked) -> None:
+def test_the_pool_is_exhausted(
+    serve: Serve, alice: str, lock_row: LockRow, wait_for_blocked: WaitForBlocked
+) -> None:
     with (
         serve(
             TASKAPI_POOL_SIZE="1",
@@ -63,16 +76,16 @@ def test_the_pool_is_exhausted(serve: Serve, alice: str, lock: Lock, blocked: Bl
         ThreadPoolExecutor(1) as pool,
     ):
         task = create(client)
-        with lock(TaskRead.model_validate(task)):
+        with lock_row(TaskRead.model_validate(task)):
             waiting = pool.submit(client.patch, f"/api/tasks/{task['id']}/complete")
-            blocked()
+            wait_for_blocked()
             unavailable(client.get("/api/tasks"))
         assert waiting.result(30).json()["completed"] is True
         assert client.get("/api/tasks").status_code == 200
 
 
 def test_the_queue_for_the_pool_is_full(
-    serve: Serve, alice: str, lock: Lock, blocked: Blocked
+    serve: Serve, alice: str, lock_row: LockRow, wait_for_blocked: WaitForBlocked
 ) -> None:
     with (
         serve(
@@ -86,9 +99,9 @@ def test_the_queue_for_the_pool_is_full(
         ThreadPoolExecutor(3) as pool,
     ):
         task = create(client)
-        with lock(TaskRead.model_validate(task)):
+        with lock_row(TaskRead.model_validate(task)):
             first = pool.submit(client.patch, f"/api/tasks/{task['id']}/complete")
-            blocked()
+            wait_for_blocked()
             # One of these two waits in the queue; there is no room for the other.
             queued = [pool.submit(client.get, "/api/tasks") for _ in range(2)]
             done, waiting = wait(queued, timeout=30, return_when=FIRST_COMPLETED)
@@ -99,26 +112,31 @@ def test_the_queue_for_the_pool_is_full(
 
 
 def test_a_write_that_breaks_in_flight_is_unknown(
-    serve: Serve, alice: str, wire: Wire, wire_url: str, lock: Lock, blocked: Blocked
+    serve: Serve,
+    alice: str,
+    counting_proxy: CountingProxy,
+    counted_url: str,
+    lock_row: LockRow,
+    wait_for_blocked: WaitForBlocked,
 ) -> None:
     with (
-        serve(wire_url) as api,
+        serve(counted_url) as api,
         api.client(alice) as client,
         ThreadPoolExecutor(1) as pool,
     ):
         task = create(client)
-        with lock(TaskRead.model_validate(task)):
+        with lock_row(TaskRead.model_validate(task)):
             waiting = pool.submit(client.put, f"/api/tasks/{task['id']}", json={"title": "late"})
-            blocked()
-            wire.cut()
+            wait_for_blocked()
+            counting_proxy.cut()
             unavailable(waiting.result(30), "outcome_unknown")
         assert client.get("/api/tasks").status_code == 200
 
 
 def test_the_server_serves_on_when_the_connection_was_lost(
-    serve: Serve, alice: str, wire: Wire, wire_url: str
+    serve: Serve, alice: str, counting_proxy: CountingProxy, counted_url: str
 ) -> None:
-    with serve(wire_url) as api, api.client(alice) as client:
+    with serve(counted_url) as api, api.client(alice) as client:
         task = create(client)
-        wire.cut()
+        counting_proxy.cut()
         assert client.get("/api/tasks").json() == [task]

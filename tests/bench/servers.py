@@ -15,7 +15,8 @@ import httpx
 import psutil
 
 from bench.world import World, a_token
-from fix_api import SECRET, free_port
+from support.api_server import SECRET
+from support.ports import free_port, listening_socket, listens, port_of
 
 POOL = 10
 _TESTS = Path(__file__).parents[1]
@@ -25,7 +26,11 @@ _UVICORN = ["-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-ac
 
 @dataclass(frozen=True)
 class Peer:
-    """A server program, and what it is told; `{port}` in its command is the port."""
+    """A server program and its settings. `{port}` in its command is the port, `{fd}` a socket.
+
+    A program that takes a listening socket is handed one, so that no other process can have its
+    port. The others are started as their documentation says; their port is checked to be theirs.
+    """
 
     name: str
     command: list[str]
@@ -35,7 +40,7 @@ class Peer:
 
 def taskapi(url: str, *, workers: int = 1) -> Peer:
     """As it runs in production: logs and all."""
-    command = [sys.executable, "-m", "taskcli", "serve", "--workers", str(workers)]
+    command = [sys.executable, "-m", "taskcli", "serve", "--workers", str(workers), "--fd", "{fd}"]
     settings = {"TASKAPI_POOL_SIZE": str(POOL), "TASKAPI_DRAIN_SECONDS": "0"}
     return Peer("taskapi", command, url, settings)
 
@@ -93,7 +98,9 @@ class Running:
 @contextmanager
 def running(peer: Peer, place: Path) -> Iterator[Running]:
     """The server, from its first answer to its end."""
-    port = free_port()
+    listener = listening_socket() if "{fd}" in peer.command else None
+    port = port_of(listener) if listener else free_port()
+    descriptors = [listener.fileno()] if listener else []
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("TASKAPI_")},
         "PYTHONPATH": os.pathsep.join([str(_TESTS), *_inherited()]),
@@ -104,14 +111,22 @@ def running(peer: Peer, place: Path) -> Iterator[Running]:
         "POOL_SIZE": str(POOL),
         **peer.settings,
     }
-    command = [part.format(port=port) for part in peer.command]
+    command = [
+        part.format(port=port, fd=listener.fileno() if listener else "") for part in peer.command
+    ]
     log = place / f"{peer.name}-{port}.log"
     began = time.monotonic()
     with log.open("wb") as file:
-        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+        process = subprocess.Popen(
+            command, env=environment, stdout=file, stderr=file, pass_fds=descriptors
+        )
+    if listener:
+        listener.close()
     try:
         server = Running(peer, process, port)
         _wait_until_it_answers(server, process, log)
+        if not (listener or listens(process.pid, port)):
+            raise RuntimeError(f"another process answers on the port of {server.name}")
         server.started_in = time.monotonic() - began
         yield server
     finally:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.types import Message, Receive, Scope, Send
 
-from taskapi.app import create_app
+from taskapi.app import create_app_from_environment
 
-_app = create_app()
+_app = create_app_from_environment()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

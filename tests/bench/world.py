@@ -15,9 +15,9 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from fix_api import token
-from taskcore import embedded, schema
-from taskcore.wire import TENANT_ROLE
+from support.api_server import token
+from taskcore import embedded, migrations
+from taskcore.tenancy import TENANT_ROLE
 
 USERS = 1000
 TASKS = 100
@@ -146,7 +146,7 @@ def a_database(server: embedded.Server, place: Path, name: str) -> World:
     with psycopg.connect(server.url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     url = server.url_for(name)
-    schema.upgrade(url)
+    migrations.upgrade(url)
     let_in(url)
     return World(server, url, place)
 

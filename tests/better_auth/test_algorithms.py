@@ -5,8 +5,8 @@ from __future__ import annotations
 import jwt
 import pytest
 
-from fix_better_auth import StartAuth, bearing
-from fix_contract import create, problem
+from support.better_auth import StartAuth, client_with_token
+from support.http_contract import create, problem
 
 ALGORITHMS = ["EdDSA", "ES256", "ES512", "RS256", "PS256"]
 
@@ -19,7 +19,7 @@ def test_the_token_of_a_new_user_does_everything_with_their_tasks(
         account = auth.sign_up()
         token = account.token()
         assert jwt.get_unverified_header(token)["alg"] == algorithm
-        with bearing(api, token) as client:
+        with client_with_token(api, token) as client:
             assert client.get("/api/tasks").json() == []
             task = create(client)
             assert task["user_id"] == account.id
@@ -35,7 +35,7 @@ def test_the_token_of_a_new_user_does_everything_with_their_tasks(
 def test_one_users_token_opens_nothing_of_anothers(start_auth: StartAuth) -> None:
     with start_auth() as auth, auth.api() as api:
         tokens = [auth.sign_up().token() for _ in range(2)]
-        with bearing(api, tokens[0]) as owner, bearing(api, tokens[1]) as other:
+        with client_with_token(api, tokens[0]) as owner, client_with_token(api, tokens[1]) as other:
             path = f"/api/tasks/{create(owner)['id']}"
             problem(other.get(path), "not_task_owner")
             assert other.get("/api/tasks").json() == []

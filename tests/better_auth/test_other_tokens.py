@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import jwt
 import pytest
 
-from fix_api import Api
-from fix_better_auth import BetterAuth, bearing, better_auth
-from fix_contract import problem
-from fix_postgres import database
+from support.api_server import Api
+from support.better_auth import BetterAuth, client_with_token, running_better_auth
+from support.http_contract import problem
+from support.postgres import database
 from taskcore import embedded
 
 CALLBACK = "https://client.example/callback"
@@ -42,7 +42,7 @@ def stage(
     place = tmp_path_factory.mktemp("stage")
     with (
         database(postgres) as url,
-        better_auth(url, place, {"SESSION_CACHE": signer}) as auth,
+        running_better_auth(url, place, {"SESSION_CACHE": signer}) as auth,
         auth.api() as api,
     ):
         yield Stage(auth, api)
@@ -135,8 +135,8 @@ def test_cookies_are_not_looked_at(stage: Stage) -> None:
 
 def refused(stage: Stage, token: str, code: str) -> None:
     """Refused, where the same user's API token opens the door."""
-    with bearing(stage.api, token) as client:
+    with client_with_token(stage.api, token) as client:
         problem(client.get("/api/tasks"), code)
         problem(client.post("/api/tasks", json={"title": "x"}), code)
-    with bearing(stage.api, stage.account.token()) as client:
+    with client_with_token(stage.api, stage.account.token()) as client:
         assert client.get("/api/tasks").json() == []

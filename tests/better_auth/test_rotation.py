@@ -10,9 +10,9 @@ import httpx
 import jwt
 import psycopg
 
-from fix_api import Api
-from fix_better_auth import BetterAuth, StartAuth, bearing
-from fix_contract import problem
+from support.api_server import Api
+from support.better_auth import BetterAuth, StartAuth, client_with_token
+from support.http_contract import problem
 
 PENDING = 30  # seconds for what takes a fraction of one
 
@@ -93,12 +93,20 @@ def test_a_key_past_its_grace_opens_nothing_any_more(start_auth: StartAuth) -> N
         old = account.token()
         age_keys(auth, days=31)
         new = account.token()
-        with auth.api() as api, bearing(api, old) as before, bearing(api, new) as after:
+        with (
+            auth.api() as api,
+            client_with_token(api, old) as before,
+            client_with_token(api, new) as after,
+        ):
             assert before.get("/api/tasks").status_code == 200
             assert after.get("/api/tasks").status_code == 200
         age_keys(auth, days=30)
         newest = account.token()
-        with auth.api() as api, bearing(api, old) as before, bearing(api, newest) as after:
+        with (
+            auth.api() as api,
+            client_with_token(api, old) as before,
+            client_with_token(api, newest) as after,
+        ):
             problem(before.get("/api/tasks"), "token_invalid")
             assert after.get("/api/tasks").status_code == 200
 
@@ -110,10 +118,10 @@ def test_a_deleted_key_opens_nothing_once_the_keys_are_fetched_again(
     with start_auth() as auth:
         account = auth.sign_up()
         old = account.token()
-        with auth.api() as api, bearing(api, old) as before:
+        with auth.api() as api, client_with_token(api, old) as before:
             assert before.get("/api/tasks").status_code == 200
             with psycopg.connect(auth.database_url) as connection:
                 connection.execute("DELETE FROM jwks")
-            with bearing(api, account.token()) as after:
+            with client_with_token(api, account.token()) as after:
                 assert after.get("/api/tasks").status_code == 200
             problem(before.get("/api/tasks"), "token_invalid")

@@ -8,9 +8,15 @@ import httpx
 import psycopg
 import pytest
 
-from fix_better_auth import PASSWORD, BetterAuth, StartAuth, bearing, better_auth
-from fix_contract import create, problem
-from taskcore import schema
+from support.better_auth import (
+    PASSWORD,
+    BetterAuth,
+    StartAuth,
+    client_with_token,
+    running_better_auth,
+)
+from support.http_contract import create, problem
+from taskcore import migrations
 
 
 def ask(auth: BetterAuth, query: str) -> list[tuple[Any, ...]]:
@@ -27,25 +33,28 @@ def test_the_migration_adopts_the_table_that_better_auth_made(start_auth: StartA
         )
         assert keys == [('"user"', "c")]
         assert ask(auth, "SELECT to_regclass('public.users')") == [(None,)]
-        assert schema.check(auth.database_url) == []
+        assert migrations.check(auth.database_url) == []
 
 
 def test_better_auth_migrates_again_beside_the_tasks(
     start_auth: StartAuth, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with start_auth() as auth, auth.api() as api:
-        with bearing(api, auth.sign_up().token()) as client:
+        with client_with_token(api, auth.sign_up().token()) as client:
             made = create(client)
         place = tmp_path_factory.mktemp("again")
-        with better_auth(auth.database_url, place, {}):
+        with running_better_auth(auth.database_url, place, {}):
             assert [str(row[0]) for row in ask(auth, "SELECT id FROM tasks")] == [made["id"]]
-            assert schema.check(auth.database_url) == []
+            assert migrations.check(auth.database_url) == []
 
 
 def test_a_user_who_is_deleted_there_has_no_access_and_no_tasks(start_auth: StartAuth) -> None:
     with start_auth() as auth, auth.api() as api:
         leaving, staying = auth.sign_up(), auth.sign_up()
-        with bearing(api, leaving.token()) as gone, bearing(api, staying.token()) as here:
+        with (
+            client_with_token(api, leaving.token()) as gone,
+            client_with_token(api, staying.token()) as here,
+        ):
             path = f"/api/tasks/{create(gone)['id']}"
             kept = create(here)
             leaving.post("delete-user", {"password": PASSWORD})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fix_cli import Cli
+from support.command import Cli
 
 COMPLETIONS = {
     "bash": {"COMP_WORDS": "taskcli mig", "COMP_CWORD": "1"},

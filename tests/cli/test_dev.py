@@ -17,8 +17,7 @@ import httpx
 import psycopg
 import pytest
 
-from fix_api import free_port
-from fix_cli import Cli
+from support.command import Cli
 from taskcore import embedded
 
 
@@ -66,8 +65,8 @@ def is_down(url: str) -> bool:
 
 
 def test_from_nothing_to_an_answer_and_again(cli: Cli, dev: Callable[..., Dev]) -> None:
-    port = free_port()
-    first = dev("--port", port)
+    first = dev("--port", 0)
+    port = httpx.URL(first.box["address"]).port
     assert first.box["address"] == f"http://127.0.0.1:{port}"
     done = subprocess.run(
         shlex.split(first.box["try"]), capture_output=True, text=True, check=True, timeout=60
@@ -86,6 +85,7 @@ def test_from_nothing_to_an_answer_and_again(cli: Cli, dev: Callable[..., Dev]) 
     assert httpx.delete(gone, headers=headers, timeout=60).status_code == 204
     assert first.stop(signal.SIGKILL) == -signal.SIGKILL
     second = dev("--port", port)
+    assert second.box["address"] == first.box["address"]
     answer = httpx.get(f"{second.box['address']}/api/tasks", headers=headers, timeout=60)
     assert answer.json() == tasks[1:]
     assert not is_down(second.box["database"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fix_cli import Cli
+from support.command import Cli
 from taskapi.settings import Settings, variable
 from taskcli.config import masked
 from taskcli.environment import is_read

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fix_cli import Cli
+from support.command import Cli
 
 VERBS = [
     *("dev", "doctor", "migrate", "status", "seed", "stats", "users", "tasks"),

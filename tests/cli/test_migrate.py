@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from fix_cli import Cli
-from taskcore import Database, TaskCreate, create_task, embedded, schema
+from support.command import Cli
+from taskcore import Database, TaskCreate, create_task, embedded, migrations
 from taskcore.admin import connected
 from taskcore.errors import TenantRoleRefused
 
-HEAD = schema.head()
-REVISIONS = [name for name, _ in schema.history()]
+HEAD = migrations.head()
+REVISIONS = [name for name, _ in migrations.history()]
 
 
 def test_up_shows_each_revision_as_it_runs(cli: Cli, empty_url: str) -> None:
@@ -26,7 +26,7 @@ def test_up_shows_each_revision_as_it_runs(cli: Cli, empty_url: str) -> None:
         for line in done.err.splitlines()
         if line.startswith(f"up to {revision}: ") and line.endswith(" s")
     ]
-    assert schema.current(empty_url) == HEAD
+    assert migrations.current(empty_url) == HEAD
     assert cli("migrate", "--quiet", DATABASE_URL=empty_url) == (0, "", "")
 
 
@@ -69,7 +69,7 @@ def test_check_tells_behind_and_drifted_from_well(cli: Cli, own_url: str) -> Non
     done = cli("migrate", "--check", DATABASE_URL=own_url)
     assert done.code == 1
     assert done.out == "index ix_tasks_id_user_id on tasks is missing\n"
-    schema.downgrade(own_url, "base")
+    migrations.downgrade(own_url, "base")
     behind = cli("migrate", "--check", "--json", DATABASE_URL=own_url)
     assert behind.code == 1
     assert behind.json["ok"] is False
@@ -86,10 +86,10 @@ def test_down_loses_tasks_only_when_told_so(cli: Cli, own_url: str) -> None:
     asked = cli("migrate", "--down", "--to", "base", DATABASE_URL=own_url)
     assert asked.code == 2
     assert "--yes" in asked.err
-    assert schema.current(own_url) == HEAD
+    assert migrations.current(own_url) == HEAD
     # One revision that loses nothing needs no word.
     assert cli("migrate", "--down", DATABASE_URL=own_url).code == 0
-    assert schema.current(own_url) == REVISIONS[-2]
+    assert migrations.current(own_url) == REVISIONS[-2]
     done = cli("migrate", "--down", "--to", "base", "--yes", "--json", DATABASE_URL=own_url)
     assert done.json == {"revision": None, "head": HEAD}
 
@@ -111,7 +111,7 @@ def test_a_direction_that_makes_no_sense(cli: Cli, url: str, wrong: list[str], s
     done = cli("migrate", *wrong, DATABASE_URL=url)
     assert done.code == 2
     assert said in done.err
-    assert schema.current(url) == HEAD
+    assert migrations.current(url) == HEAD
 
 
 def test_the_script_runs_in_psql_as_it_is(
@@ -126,7 +126,7 @@ def test_the_script_runs_in_psql_as_it_is(
 
 def test_grant_lets_a_login_serve(cli: Cli, cluster: embedded.Server) -> None:
     """And a name that no login has is a sentence."""
-    schema.upgrade(cluster.url)
+    migrations.upgrade(cluster.url)
     with psycopg.connect(cluster.url) as connection:
         connection.execute("CREATE ROLE \"App 1\" LOGIN PASSWORD 'p'")
         connection.execute("INSERT INTO public.users (id) VALUES ('ada')")

@@ -14,8 +14,9 @@ import pytest
 
 import taskapi
 import taskcore
-from fix_api import free_port
-from fix_cli import Cli, until
+from support.command import Cli
+from support.polling import wait_until
+from support.ports import listening_socket, port_of
 
 
 @pytest.fixture
@@ -58,29 +59,30 @@ class Reloading:
 
 @pytest.fixture
 def reloading(cli: Cli, url: str, secret: str, copied: Path) -> Reloading:
-    port = free_port()
-    process = cli.start(
-        *("serve", "--reload", "--port", port),
+    listener = listening_socket()
+    base = f"http://127.0.0.1:{port_of(listener)}"
+    process = cli.start_on(
+        *(listener, "serve", "--reload"),
         DATABASE_URL=url,
         BETTER_AUTH_SECRET=secret,
         PYTHONPATH=str(copied),
     )
-    server = Reloading(process, f"http://127.0.0.1:{port}", copied / "taskapi" / "health.py")
-    until(lambda: server.serves("ok"), "the first answer")
+    server = Reloading(process, base, copied / "taskapi" / "health.py")
+    wait_until(lambda: server.serves("ok"), "the first answer")
     return server
 
 
 def test_what_was_saved_is_served(reloading: Reloading) -> None:
     reloading.save("changed")
-    until(lambda: reloading.serves("changed"), "the changed answer")
+    wait_until(lambda: reloading.serves("changed"), "the changed answer")
     reloading.stop()
 
 
 def test_what_can_not_be_started_waits_for_the_next_change(reloading: Reloading) -> None:
     reloading.file.write_text("this is no Python\n")
-    until(lambda: not reloading.workers, "the end of a worker")
+    wait_until(lambda: not reloading.workers, "the end of a worker")
     reloading.save("changed")
-    until(lambda: reloading.serves("changed"), "the changed answer")
+    wait_until(lambda: reloading.serves("changed"), "the changed answer")
     reloading.stop()
 
 
@@ -90,9 +92,9 @@ def test_what_is_saved_while_a_worker_starts_is_not_lost(
     starting = tmp_path / "starting"
     slow = f"\nimport pathlib, time\npathlib.Path({str(starting)!r}).touch()\ntime.sleep(600)\n"
     reloading.save("never", after=slow)
-    until(starting.exists, "a worker that starts")
+    wait_until(starting.exists, "a worker that starts")
     reloading.save("changed")
-    until(lambda: reloading.serves("changed"), "the changed answer")
+    wait_until(lambda: reloading.serves("changed"), "the changed answer")
     reloading.stop()
 
 
@@ -102,7 +104,7 @@ def test_workers_that_never_start_are_given_up(
     with (copied / "taskapi" / "app.py").open("a") as file:
         file.write("\ndef create_app(*_): raise SystemExit(1)\n")
     done = cli(
-        *("serve", "--workers", 2, "--port", free_port()),
+        *("serve", "--workers", 2, "--port", 0),
         DATABASE_URL=url,
         BETTER_AUTH_SECRET=secret,
         PYTHONPATH=str(copied),

@@ -9,7 +9,7 @@ import psycopg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fix_cli import Cli
+from support.command import Cli
 from taskcli.dataset import BATCH, Dataset
 from taskcore.admin import connected, export, list_users
 
@@ -29,13 +29,13 @@ def rows(data: Dataset) -> list[list[str]]:
 @given(st.integers(0, 2**63), st.integers(1, 1000), st.integers(0, 300))
 def test_a_dataset_is_what_it_says(seed: int, users: int, tasks: int) -> None:
     data = Dataset(seed, users, tasks)
-    people, made = [*data.people()], rows(data)
-    assert len(people) == len({user for user, _, _ in people}) == users
-    assert len({email for _, email, _ in people}) == users
+    made_users, made = [*data.user_rows()], rows(data)
+    assert len(made_users) == len({user for user, _, _ in made_users}) == users
+    assert len({email for _, email, _ in made_users}) == users
     ids = [UUID(row[0]) for row in made]
     assert ids == [data.task_id(number) for number in range(tasks)]
     assert all(one < other for one, other in pairwise(ids))
-    assert {row[1] for row in made} <= {user for user, _, _ in people}
+    assert {row[1] for row in made} <= {user for user, _, _ in made_users}
     assert all(created <= updated for *_, created, updated in made)
     assert rows(Dataset(seed, users, tasks)) == made
 

@@ -12,9 +12,10 @@ import httpx
 import psycopg
 import pytest
 
-from fix_api import free_port
-from fix_cli import COMMAND, Cli, until
-from taskcore import schema
+from support.command import COMMAND, Cli
+from support.polling import wait_until
+from support.ports import closed_port, listening_socket, port_of, port_served
+from taskcore import migrations
 
 
 @pytest.fixture
@@ -30,31 +31,34 @@ def answers(port: int) -> bool:
 
 
 def test_flags_beat_the_environment(cli: Cli, settings: dict[str, str]) -> None:
-    port = free_port()
-    process = cli.start("serve", "--port", port, **settings, PORT=str(free_port()))
-    until(lambda: answers(port), "the first answer")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = port_of(taken)
+        process = cli.start("serve", "--port", 0, **settings, PORT=str(other))
+        port = port_served(process)
+        assert port != other
+        wait_until(lambda: answers(port), "the first answer")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 def test_a_schema_that_is_behind_or_missing_is_refused(
     cli: Cli, empty_url: str, settings: dict[str, str]
 ) -> None:
-    port = free_port()
-    settings = {**settings, "DATABASE_URL": empty_url, "PORT": str(port)}
+    settings = {**settings, "DATABASE_URL": empty_url, "PORT": "0"}
     missing = cli("serve", **settings)
     assert missing.code == 1
     assert "run the migrations (taskcli migrate)" in missing.err
-    schema.upgrade(empty_url)
+    migrations.upgrade(empty_url)
     with psycopg.connect(empty_url) as connection:
         connection.execute("UPDATE taskcore_version SET version_num = '0001'")
     behind = cli("serve", **settings)
     assert behind.code == 1
-    assert f"is at 0001, and this version needs {schema.head()}" in behind.err
+    assert f"is at 0001, and this version needs {migrations.head()}" in behind.err
     with psycopg.connect(empty_url) as connection:
         connection.execute("UPDATE taskcore_version SET version_num = '9999'")
     process = cli.start("serve", **settings)
-    until(lambda: answers(port), "the first answer")
+    port = port_served(process)
+    wait_until(lambda: answers(port), "the first answer")
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
 
@@ -62,16 +66,15 @@ def test_a_schema_that_is_behind_or_missing_is_refused(
 def test_a_login_that_is_not_let_in_is_refused(cli: Cli, settings: dict[str, str]) -> None:
     parts = urlsplit(settings["DATABASE_URL"])
     wrong = parts._replace(netloc=f"postgres:hidden@{parts.hostname}:{parts.port}").geturl()
-    done = cli("serve", **{**settings, "DATABASE_URL": wrong, "PORT": str(free_port())})
+    done = cli("serve", **{**settings, "DATABASE_URL": wrong, "PORT": "0"})
     assert done.code == 1
     assert done.err.startswith("taskcli: the database does not accept the password")
     assert "hidden" not in done.err
 
 
 def test_a_database_that_is_away_is_waited_for(cli: Cli, settings: dict[str, str]) -> None:
-    port = free_port()
-    away = f"postgresql://x@127.0.0.1:{free_port()}/x"
-    process = cli.start("serve", "--port", port, **{**settings, "DATABASE_URL": away})
+    listener = listening_socket()
+    port = port_of(listener)
 
     def alive() -> bool:
         try:
@@ -79,10 +82,13 @@ def test_a_database_that_is_away_is_waited_for(cli: Cli, settings: dict[str, str
         except httpx.TransportError:
             return False
 
-    until(alive, "the first answer")
-    assert not answers(port)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    with closed_port() as nowhere:
+        away = {**settings, "DATABASE_URL": f"postgresql://x@127.0.0.1:{nowhere}/x"}
+        process = cli.start_on(listener, "serve", **away)
+        wait_until(alive, "the first answer")
+        assert not answers(port)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "nothing answers where the database should be" in said
 
@@ -111,7 +117,7 @@ def test_a_socket_that_was_passed_on(cli: Cli, settings: dict[str, str]) -> None
             text=True,
             pass_fds=[number],
         )
-    until(lambda: answers(port), "the first answer")
+    wait_until(lambda: answers(port), "the first answer")
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (0, "")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fix_api import Api
-from fix_cli import Cli
+from support.api_server import Api
+from support.command import Cli
 from taskcore import Database, TaskCreate, create_task
 from taskcore.admin import add_user, connected
 

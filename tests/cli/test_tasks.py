@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from fix_cli import COMMAND, Cli
+from support.command import COMMAND, Cli
 from taskcli.failures import Failure
 from taskcli.tasks import _lines
 from taskcore import Database, TaskCreate, create_task, list_tasks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from fix_cli import Cli
+from support.command import Cli
 
 ESCAPE = "\x1b["
 

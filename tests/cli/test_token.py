@@ -8,8 +8,8 @@ from collections.abc import Callable
 import jwt
 import pytest
 
-from fix_api import SECRET, Api, token
-from fix_cli import Cli
+from support.api_server import SECRET, Api, token
+from support.command import Cli
 
 
 def test_the_server_takes_it(cli: Cli, api: Api, url: str, alice: str, secret: str) -> None:

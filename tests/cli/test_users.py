@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from fix_cli import Cli
+from support.command import Cli
 from taskcore import Database, TaskCreate, create_task, list_tasks
 
 KEYS = {"id", "email", "name", "created_at", "tasks", "completed", "last_change"}

@@ -13,11 +13,13 @@ import httpx
 import psutil
 import pytest
 
-from fix_api import free_port, token
-from fix_cli import Cli, until
+from support.api_server import token
+from support.command import Cli
+from support.polling import wait_until
+from support.ports import listening_socket, port_of
 
 
-class Herd:
+class Supervised:
     """A supervisor and its workers."""
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
@@ -39,35 +41,38 @@ class Herd:
 
 
 @pytest.fixture
-def herd(cli: Cli, url: str, secret: str) -> Herd:
+def supervised(cli: Cli, url: str, secret: str) -> Supervised:
     """Two workers that answer."""
-    port = free_port()
-    process = cli.start(
-        *("serve", "--workers", 2, "--port", port),
+    listener = listening_socket()
+    port = port_of(listener)
+    process = cli.start_on(
+        *(listener, "serve", "--workers", 2),
         DATABASE_URL=url,
         BETTER_AUTH_SECRET=secret,
         TASKAPI_DRAIN_SECONDS="0.5",
     )
-    herd = Herd(process, port)
-    until(lambda: len(herd.workers) == 2 and herd.answers(), "two workers")
-    return herd
+    supervised = Supervised(process, port)
+    wait_until(lambda: len(supervised.workers) == 2 and supervised.answers(), "two workers")
+    return supervised
 
 
 def gone(workers: set[int]) -> bool:
     return not any(psutil.pid_exists(worker) for worker in workers)
 
 
-def test_a_worker_that_dies_is_replaced(herd: Herd) -> None:
-    before = herd.workers
+def test_a_worker_that_dies_is_replaced(supervised: Supervised) -> None:
+    before = supervised.workers
     for worker in before:
         os.kill(worker, signal.SIGKILL)
-    until(lambda: len(herd.workers) == 2 and not herd.workers & before, "new workers")
-    until(herd.answers, "an answer of theirs")
-    herd.process.send_signal(signal.SIGTERM)
-    assert herd.process.wait(30) == 0
+    wait_until(
+        lambda: len(supervised.workers) == 2 and not supervised.workers & before, "new workers"
+    )
+    wait_until(supervised.answers, "an answer of theirs")
+    supervised.process.send_signal(signal.SIGTERM)
+    assert supervised.process.wait(30) == 0
 
 
-def test_sigterm_drains_and_nothing_is_cut(herd: Herd, alice: str) -> None:
+def test_sigterm_drains_and_nothing_is_cut(supervised: Supervised, alice: str) -> None:
     """Requests without a break, up to where connections are refused: each is answered whole."""
     seen: list[int] = []
     broken: list[BaseException] = []
@@ -77,7 +82,7 @@ def test_sigterm_drains_and_nothing_is_cut(herd: Herd, alice: str) -> None:
         headers = {"Authorization": f"Bearer {token(alice)}", "Connection": "close"}
         while not refused.is_set():
             try:
-                seen.append(httpx.get(f"{herd.base}/api/tasks", headers=headers).status_code)
+                seen.append(httpx.get(f"{supervised.base}/api/tasks", headers=headers).status_code)
                 first.set()
             except httpx.ConnectError:
                 refused.set()
@@ -88,9 +93,9 @@ def test_sigterm_drains_and_nothing_is_cut(herd: Herd, alice: str) -> None:
     for thread in asking:
         thread.start()
     assert first.wait(60)
-    workers = herd.workers
-    herd.process.send_signal(signal.SIGTERM)
-    assert herd.process.wait(60) == 0
+    workers = supervised.workers
+    supervised.process.send_signal(signal.SIGTERM)
+    assert supervised.process.wait(60) == 0
     for thread in asking:
         thread.join(60)
     assert refused.is_set()
@@ -101,17 +106,17 @@ def test_sigterm_drains_and_nothing_is_cut(herd: Herd, alice: str) -> None:
     assert gone(workers)
 
 
-def test_ctrl_c_ends_all_of_them(herd: Herd) -> None:
-    workers = herd.workers
-    os.killpg(herd.process.pid, signal.SIGINT)
-    assert herd.process.wait(30) == 0
+def test_ctrl_c_ends_all_of_them(supervised: Supervised) -> None:
+    workers = supervised.workers
+    os.killpg(supervised.process.pid, signal.SIGINT)
+    assert supervised.process.wait(30) == 0
     assert gone(workers)
 
 
-def test_workers_do_not_outlive_their_supervisor(herd: Herd) -> None:
-    workers = herd.workers
-    herd.process.kill()
-    herd.process.wait(30)
-    until(lambda: gone(workers), "the end of the workers")
-    with socket.create_server(("127.0.0.1", herd.port)):
+def test_workers_do_not_outlive_their_supervisor(supervised: Supervised) -> None:
+    workers = supervised.workers
+    supervised.process.kill()
+    supervised.process.wait(30)
+    wait_until(lambda: gone(workers), "the end of the workers")
+    with socket.create_server(("127.0.0.1", supervised.port)):
         pass

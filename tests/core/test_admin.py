@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
-from taskcore import InvalidInput, NoConnection, TaskRead, UnknownUser, schema
+from taskcore import InvalidInput, NoConnection, TaskRead, UnknownUser, migrations
 from taskcore.admin import (
     NotPermitted,
     UsersNotOurs,
@@ -22,20 +22,21 @@ from taskcore.admin import (
     add_users,
     connected,
     copy_in,
+    copy_line,
     count_between,
+    count_others,
     delete_user,
     export,
     grant,
-    holds_others,
-    line,
     list_users,
     show_user,
     tasks_of,
-    tenants,
+    tenant_role,
     users_table,
 )
 from taskcore.admin.connection import Admin
 from taskcore.errors import SchemaMissing
+from taskcore.tasks.fields import TASK_COLUMNS
 
 NOBODY, EVERYBODY = UUID(int=0), UUID(int=2**128 - 1)
 
@@ -63,7 +64,7 @@ def test_what_goes_in_comes_out(url: str, written: list[tuple[str, str | None]])
     with connected(url) as session:
         add_user(session, user)
         try:
-            assert copy_in(session, map(line, tasks)) == len(tasks)
+            assert copy_in(session, TASK_COLUMNS, map(copy_line, tasks)) == len(tasks)
             assert [*export(session, user)] == sorted(tasks, key=lambda one: one.id)
             assert len(tasks_of(session, user, limit=100)) == len(tasks)
         finally:
@@ -75,25 +76,25 @@ def test_a_copy_is_all_or_nothing_and_a_repetition_adds_what_is_missing(
 ) -> None:
     first, second = task(alice), task(alice)
     with connected(url) as session:
-        copy_in(session, [line(first)])
+        copy_in(session, TASK_COLUMNS, [copy_line(first)])
         with pytest.raises(InvalidInput, match="does not take this"), connected(url) as other:
-            copy_in(other, [line(second), line(first)])
+            copy_in(other, TASK_COLUMNS, [copy_line(second), copy_line(first)])
         assert [*export(session, alice)] == [first]
-        assert add_missing(session, [line(second), line(first)]) == (1, 0)
+        assert add_missing(session, TASK_COLUMNS, [copy_line(second), copy_line(first)]) == (1, 0)
         assert {one.id for one in export(session, alice)} == {first.id, second.id}
         assert count_between(session, first.id, first.id) == 1
         with pytest.raises(UnknownUser, match="nothing was changed"):
-            add_missing(session, [line(task("nobody"))])
-        assert add_missing(session, [line(second)]) == (0, 0)
+            add_missing(session, TASK_COLUMNS, [copy_line(task("nobody"))])
+        assert add_missing(session, TASK_COLUMNS, [copy_line(second)]) == (0, 0)
 
 
 def test_users_that_are_missing_are_made_when_that_is_asked_for(own_url: str) -> None:
     with connected(own_url) as session:
-        given_tasks = [line(task(user)) for user in ("a", "b", "a")]
-        assert add_missing(session, given_tasks, make_users=True) == (3, 2)
+        given_tasks = [copy_line(task(user)) for user in ("a", "b", "a")]
+        assert add_missing(session, TASK_COLUMNS, given_tasks, make_users=True) == (3, 2)
         assert [(user.id, user.tasks) for user in list_users(session)] == [("a", 2), ("b", 1)]
-        assert holds_others(session, "") == (0, 0)
-        assert holds_others(session, "a") == (1, 1)
+        assert count_others(session, "") == (0, 0)
+        assert count_others(session, "a") == (1, 1)
         assert add_users(session, [("a", None, None), ("c", None, None)]) == 1
 
 
@@ -108,7 +109,7 @@ def member(own_url: str) -> Iterator[str]:
         owner.execute(sql.SQL(create).format(identifier))
         owner.execute(sql.SQL("GRANT SELECT ON public.users TO {}").format(identifier))
         with connected(own_url) as session:
-            copy_in(session, [line(task("ada"))])
+            copy_in(session, TASK_COLUMNS, [copy_line(task("ada"))])
         parts = urlsplit(own_url)
         yield parts._replace(netloc=f"{name}:p@{parts.hostname}:{parts.port}").geturl()
         owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(identifier))
@@ -138,7 +139,7 @@ def test_a_users_table_that_is_not_ours_is_read_only(empty_url: str) -> None:
     with psycopg.connect(empty_url) as connection:
         connection.execute('CREATE TABLE public."user" (id varchar PRIMARY KEY, name text)')
         connection.execute("""INSERT INTO public."user" VALUES ('u', 'Ada')""")
-    schema.upgrade(empty_url)
+    migrations.upgrade(empty_url)
     with connected(empty_url) as session:
         table = users_table(session)
         assert (table.name, table.ours) == ('public."user"', False)
@@ -168,15 +169,15 @@ def test_a_grant_can_be_repeated_and_names_what_is_wrong(own_url: str) -> None:
         try:
             for _ in range(2):
                 grant(session, name)
-            assert name in tenants(session).members
+            assert name in tenant_role(session).members
         finally:
             session.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
-        assert name not in tenants(session).members
+        assert name not in tenant_role(session).members
 
 
 def test_one_user_is_shown_or_said_to_be_unknown(url: str, alice: str) -> None:
     with connected(url) as session:
-        copy_in(session, [line(task(alice)), line(task(alice))])
+        copy_in(session, TASK_COLUMNS, [copy_line(task(alice)), copy_line(task(alice))])
         assert (show_user(session, alice).tasks, show_user(session, alice).completed) == (2, 2)
         for ask in (show_user, delete_user):
             with pytest.raises(UnknownUser):

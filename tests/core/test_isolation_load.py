@@ -18,31 +18,32 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import text
 
-from fix_pooler import TERMS
+from support.pgbouncer import DATABASE_OPTIONS
 from taskcore import (
     AsyncDatabase,
     Database,
     NotTaskOwner,
     Op,
+    OperationRefused,
     TaskCreate,
-    TaskMissed,
     create_task,
     delete_task,
     get_task,
     list_tasks,
     toggle_task,
-    wire,
 )
-from taskcore.effects import Row, Statement, rows
+from taskcore.execution import wire
+from taskcore.execution.op import Row, Statement, rows
+from taskcore.tenancy import TENANT_ROLE
 
 # What a client asks for, and is sent: the result, or the miss.
-Client: TypeAlias = Generator[Op[Any, Any], Any, None]
+Client: TypeAlias = Generator[Op[Any], Any, None]
 
 CLIENTS = 32
-POOL: dict[str, Any] = {"min_size": 4, "max_size": 4, "timeout": 60.0, **TERMS}
+POOL: dict[str, Any] = {"min_size": 4, "max_size": 4, "timeout": 60.0, **DATABASE_OPTIONS}
 # With both locks and with one: together 20,000 operations of each driver.
 TURNS = {"ci": 10_000 // CLIENTS + 1, "quick": 1_000 // CLIENTS + 1}
-HITS: list[Callable[[str, UUID], Op[Any, Any]]] = [get_task, toggle_task]
+HITS: list[Callable[[str, UUID], Op[Any]]] = [get_task, toggle_task]
 MISSES = [*HITS, delete_task]
 
 
@@ -82,7 +83,7 @@ def careless(owner: str, kept: UUID, foreign: UUID, seen: list[object]) -> Clien
 
 _FOR_THE_SESSION = Statement(
     text(
-        f"SELECT pg_catalog.set_config('role', '{wire.TENANT_ROLE}', false),"
+        f"SELECT pg_catalog.set_config('role', '{TENANT_ROLE}', false),"
         " pg_catalog.set_config('taskcore.user_id', CAST(:owner AS text), false)"
     )
 )
@@ -98,7 +99,7 @@ def in_threads(url: str, clients: list[Client]) -> int:
         while (op := _next(client, outcome)) is not None:
             try:
                 outcome = database.run(op)
-            except TaskMissed as miss:
+            except OperationRefused as miss:
                 outcome = miss
             done += 1
         return done
@@ -113,7 +114,7 @@ def in_tasks(url: str, clients: list[Client]) -> int:
         while (op := _next(client, outcome)) is not None:
             try:
                 outcome = await database.run(op)
-            except TaskMissed as miss:
+            except OperationRefused as miss:
                 outcome = miss
             done += 1
         return done
@@ -125,7 +126,7 @@ def in_tasks(url: str, clients: list[Client]) -> int:
     return asyncio.run(all_of_them())
 
 
-def _next(client: Client, outcome: Any) -> Op[Any, Any] | None:
+def _next(client: Client, outcome: Any) -> Op[Any] | None:
     try:
         return client.send(outcome)
     except StopIteration:
@@ -138,21 +139,21 @@ def together(request: pytest.FixtureRequest) -> Callable[[str, list[Client]], in
 
 
 @pytest.fixture
-def crowd(db: Database, make_user: Callable[[], str]) -> dict[str, UUID]:
+def tasks_by_owner(db: Database, make_user: Callable[[], str]) -> dict[str, UUID]:
     """Users with a task each."""
     owners = [make_user() for _ in range(CLIENTS)]
     return {owner: db.run(create_task(owner, TaskCreate(title=owner))).id for owner in owners}
 
 
 def _clients(
-    crowd: dict[str, UUID], kind: Callable[..., Client]
+    tasks_by_owner: dict[str, UUID], kind: Callable[..., Client]
 ) -> tuple[list[Client], list[object]]:
     seen: list[object] = []
-    tasks = list(crowd.values())
+    tasks = list(tasks_by_owner.values())
     foreign = [*tasks[1:], tasks[0]]
     return [
         kind(owner, kept, other, seen)
-        for (owner, kept), other in zip(crowd.items(), foreign, strict=True)
+        for (owner, kept), other in zip(tasks_by_owner.items(), foreign, strict=True)
     ], seen
 
 
@@ -161,12 +162,12 @@ def test_nobody_sees_a_foreign_row_with(
     locks: str,
     together: Callable[[str, list[Client]], int],
     served_url: str,
-    crowd: dict[str, UUID],
+    tasks_by_owner: dict[str, UUID],
     request: pytest.FixtureRequest,
 ) -> None:
     if locks != "both locks":
         request.getfixturevalue("predicate_off")
-    clients, seen = _clients(crowd, careful)
+    clients, seen = _clients(tasks_by_owner, careful)
     done = together(served_url, clients)
     assert seen == []
     assert done == CLIENTS * TURNS[settings.get_current_profile_name()]
@@ -176,11 +177,11 @@ def test_nobody_sees_a_foreign_row_with(
 def test_row_level_security_that_is_bound_once_for_each_client_leaks(
     together: Callable[[str, list[Client]], int],
     served_url: str,
-    crowd: dict[str, UUID],
+    tasks_by_owner: dict[str, UUID],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The control: the same pool, the same clients at once; a foreign row would be seen."""
-    monkeypatch.setattr(wire, "BIND", _FOR_NOTHING)
-    clients, seen = _clients(crowd, careless)
+    monkeypatch.setattr(wire, "BIND_OWNER", _FOR_NOTHING)
+    clients, seen = _clients(tasks_by_owner, careless)
     together(served_url, clients)
     assert seen != []

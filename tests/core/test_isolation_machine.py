@@ -7,6 +7,7 @@ says, so that nobody is told "not yours" where there is nothing, or the other wa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count, cycle
 from typing import Any, TypeAlias
@@ -16,14 +17,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from fix_locks import Run, awaiting
+from core.isolation_attempts import DRIVERS, Run
 from taskcore import (
     Database,
     NotTaskOwner,
     Op,
+    OperationRefused,
     StaleTask,
     TaskCreate,
-    TaskMissed,
     TaskNotFound,
     TaskRead,
     TaskUpdate,
@@ -32,12 +33,10 @@ from taskcore import (
     delete_task,
     get_task,
     list_tasks,
-    operations,
     set_task_completed,
     toggle_task,
     update_task,
 )
-from taskcore.schemas import task_created
 
 # The steps of one example, and the least that all of them have to come to.
 STEPS = {"ci": (75, 5_000), "quick": (45, 500)}
@@ -75,14 +74,15 @@ class Isolation(RuleBasedStateMachine):
     @rule(user=users, title=titles, key=st.sampled_from("kq"), driver=drivers)
     def create_with_a_key(self, user: int, title: str, key: str, driver: bool) -> None:
         draft = TaskCreate(title=title)
-        self.made(driver, create_task(self.owners[user], draft, key=key), draft)
+        self.made(driver, create_task(self.owners[user], draft, idempotency_key=key), draft)
 
     @rule(user=users, title=titles, pick=picks, driver=drivers)
     def create_with_an_id(self, user: int, title: str, pick: Pick, driver: bool) -> None:
         """Nobody draws another user's id; if somebody did, it would be a task of their own."""
         draft, owner = TaskCreate(title=title), self.owners[user]
-        task = self.pick(owner, pick)
-        self.made(driver, Op(owner, operations._create, (task, draft), task_created), draft)
+        new = {f"new_{name}": value for name, value in draft}
+        with_this_id = replace(create_task(owner, draft), args=(self.pick(owner, pick), new))
+        self.made(driver, with_this_id, draft)
 
     @rule(user=users, pick=picks, driver=drivers)
     def get(self, user: int, pick: Pick, driver: bool) -> None:
@@ -123,7 +123,7 @@ class Isolation(RuleBasedStateMachine):
             newest_first = sorted(own.values(), key=lambda task: (task.created_at, task.id))[::-1]
             assert next(self.turns)(list_tasks(owner)) == newest_first
 
-    def made(self, driver: bool, op: Op[Any, Any], draft: TaskCreate) -> None:
+    def made(self, driver: bool, op: Op[Any], draft: TaskCreate) -> None:
         self.count()
         created = self.outcome(driver, op)
         if op.owner == NOBODY:
@@ -145,7 +145,7 @@ class Isolation(RuleBasedStateMachine):
         user: int,
         pick: Pick,
         wish: str,
-        make: Callable[[str, UUID, list[datetime] | None], Op[Any, Any]],
+        make: Callable[[str, UUID, list[datetime] | None], Op[Any]],
         change: Callable[[TaskRead], dict[str, Any]] | None,
     ) -> None:
         """An operation on one task; `change` is what it does to it, None that it deletes it."""
@@ -167,11 +167,11 @@ class Isolation(RuleBasedStateMachine):
             assert change is _nothing or got.updated_at > before.updated_at
             self.keep(got)
 
-    def outcome(self, driver: bool, op: Op[Any, Any]) -> Any:
+    def outcome(self, driver: bool, op: Op[Any]) -> Any:
         """The result, or the class of the miss."""
         try:
             return self.runs[driver](op)
-        except TaskMissed as missed:
+        except OperationRefused as missed:
             return type(missed)
 
     def miss(self, owner: str, task: UUID, expected: list[datetime] | None) -> Any:
@@ -219,9 +219,9 @@ def _nothing(_: TaskRead) -> dict[str, Any]:
 
 
 def _with(
-    make: Callable[..., Op[Any, Any]], *arguments: object
-) -> Callable[[str, UUID, list[datetime] | None], Op[Any, Any]]:
-    return lambda owner, task, expected: make(owner, task, *arguments, expected=expected)
+    make: Callable[..., Op[Any]], *arguments: object
+) -> Callable[[str, UUID, list[datetime] | None], Op[Any]]:
+    return lambda owner, task, expected: make(owner, task, *arguments, if_version=expected)
 
 
 def test_every_user_sees_what_the_model_says(
@@ -229,7 +229,7 @@ def test_every_user_sees_what_the_model_says(
 ) -> None:
     steps, least = STEPS[settings.get_current_profile_name()]
     taken = count()
-    with awaiting(served_url) as awaited:
+    with DRIVERS["awaiting"](served_url) as awaited:
 
         class Here(Isolation):
             def __init__(self) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from fix_ways import Run
+from support.drivers import Run
 from taskcore import (
     AsyncDatabase,
     Database,

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from fix_blocked import Blocked, Lock
-from fix_ways import Driver
-from fix_wire import Wire
+from support.counting_proxy import CountingProxy
+from support.drivers import Driver
+from support.row_locks import LockRow, WaitForBlocked
 from taskcore import (
     ConnectionLost,
     DatabaseUnavailable,
@@ -32,11 +32,11 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_a_statement_that_the_server_stopped_did_nothing(
-    driver: Driver, url: str, alice: str, lock: Lock
+    driver: Driver, url: str, alice: str, lock_row: LockRow
 ) -> None:
     with driver(url, statement_timeout=0.2, timeout=30) as run:
         task = run(create_task(alice, BODY))
-        with lock(task), pytest.raises(DeadlineExceeded) as raised:
+        with lock_row(task), pytest.raises(DeadlineExceeded) as raised:
             run(toggle_task(alice, task.id))
         assert not raised.value.outcome_unknown
         assert isinstance(raised.value.__cause__, psycopg.errors.QueryCanceled)
@@ -48,24 +48,24 @@ def test_a_terminated_backend_is_tried_again_once(
     url: str,
     alice: str,
     threads: ThreadPoolExecutor,
-    lock: Lock,
-    blocked: Blocked,
+    lock_row: LockRow,
+    wait_for_blocked: WaitForBlocked,
     admin: psycopg.Connection,
 ) -> None:
     with driver(url, timeout=30) as run:
         task = run(create_task(alice, BODY))
         toggle = toggle_task(alice, task.id)
-        with lock(task):
+        with lock_row(task):
             repaired = threads.submit(run, toggle)
-            pid = blocked()
+            pid = wait_for_blocked()
             admin.execute("SELECT pg_terminate_backend(%s)", [pid])
-            blocked(but=pid)
+            wait_for_blocked(but=pid)
         assert repaired.result(timeout=30).completed
-        with lock(task):
+        with lock_row(task):
             lost = threads.submit(run, toggle)
-            pid = blocked()
+            pid = wait_for_blocked()
             admin.execute("SELECT pg_terminate_backend(%s)", [pid])
-            admin.execute("SELECT pg_terminate_backend(%s)", [blocked(but=pid)])
+            admin.execute("SELECT pg_terminate_backend(%s)", [wait_for_blocked(but=pid)])
             with pytest.raises(ConnectionLost) as raised:
                 lost.result(timeout=30)
         assert not raised.value.outcome_unknown, "the server said so before it went"
@@ -76,19 +76,19 @@ def test_a_terminated_backend_is_tried_again_once(
 
 def test_a_change_that_is_cut_in_flight_may_have_happened(
     driver: Driver,
-    wire: Wire,
-    wire_url: str,
+    counting_proxy: CountingProxy,
+    counted_url: str,
     alice: str,
     threads: ThreadPoolExecutor,
-    lock: Lock,
-    blocked: Blocked,
+    lock_row: LockRow,
+    wait_for_blocked: WaitForBlocked,
 ) -> None:
-    with driver(wire_url, max_size=1, timeout=30) as run:
+    with driver(counted_url, max_size=1, timeout=30) as run:
         task = run(create_task(alice, BODY))
-        with lock(task):
+        with lock_row(task):
             cut = threads.submit(run, toggle_task(alice, task.id))
-            blocked()
-            wire.cut()
+            wait_for_blocked()
+            counting_proxy.cut()
             with pytest.raises(DatabaseUnavailable) as raised:
                 cut.result(timeout=30)
         assert raised.value.outcome_unknown
@@ -97,26 +97,26 @@ def test_a_change_that_is_cut_in_flight_may_have_happened(
 
 def test_a_create_that_is_cut_in_flight_is_repeated(
     driver: Driver,
-    wire: Wire,
-    wire_url: str,
+    counting_proxy: CountingProxy,
+    counted_url: str,
     alice: str,
     url: str,
     threads: ThreadPoolExecutor,
-    blocked: Blocked,
+    wait_for_blocked: WaitForBlocked,
 ) -> None:
     """It carries its id, so that it can't happen twice."""
-    create = create_task(alice, BODY, key="k")
+    create = create_task(alice, BODY, idempotency_key="k")
     # A second connection could be tried before it is cut as well, and then nothing is repeated.
-    with driver(wire_url, max_size=1, timeout=30) as run, psycopg.connect(url) as holder:
+    with driver(counted_url, max_size=1, timeout=30) as run, psycopg.connect(url) as holder:
         run(list_tasks(alice))
         holder.execute(
             "INSERT INTO tasks (user_id, id, title) VALUES (%s, %s, 'in the way')",
             [alice, create.args[0]],
         )
         repeated = threads.submit(run, create)
-        pid = blocked()
-        wire.cut()
-        blocked(but=pid)
+        pid = wait_for_blocked()
+        counting_proxy.cut()
+        wait_for_blocked(but=pid)
         holder.rollback()
         made = repeated.result(timeout=30)
         assert made.title == "one"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fix_ways import Run
-from fix_wire import Wire
+from support.counting_proxy import CountingProxy
+from support.drivers import Run
 from taskcore import (
     Database,
     InvalidInput,
@@ -29,9 +29,11 @@ from taskcore import (
 )
 
 ID = UUID(int=1)
-MAKE: dict[str, Callable[[Any], Op[Any, Any]]] = {
+MAKE: dict[str, Callable[[Any], Op[Any]]] = {
     "create": lambda owner: create_task(owner, TaskCreate(title="x")),
-    "create with a key": lambda owner: create_task(owner, TaskCreate(title="x"), key="k"),
+    "create with a key": lambda owner: create_task(
+        owner, TaskCreate(title="x"), idempotency_key="k"
+    ),
     "list": list_tasks,
     "get": lambda owner: get_task(owner, ID),
     "update": lambda owner: update_task(owner, ID, TaskUpdate(title="x")),
@@ -86,15 +88,17 @@ def test_an_owner_may_be_any_other_text(owner: str, run: Run, admin: psycopg.Con
         admin.execute("DELETE FROM users WHERE id = %s", [owner])
 
 
-def test_nothing_is_sent_for_what_is_refused(wire: Wire, wire_url: str, alice: str) -> None:
-    with Database(wire_url, min_size=1, max_size=1) as database:
+def test_nothing_is_sent_for_what_is_refused(
+    counting_proxy: CountingProxy, counted_url: str, alice: str
+) -> None:
+    with Database(counted_url, min_size=1, max_size=1) as database:
         database.run(list_tasks(alice))
-        wire.forget()
+        counting_proxy.forget()
         for bad in BAD.values():
             with pytest.raises(InvalidInput):
                 database.run(list_tasks(bad))  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="title"):
             database.run(create_task(alice, TaskCreate(title="\0")))
-        assert wire.messages.total() == 0
+        assert counting_proxy.messages.total() == 0
         database.run(list_tasks(alice))
-        assert wire.messages.total() > 0
+        assert counting_proxy.messages.total() > 0

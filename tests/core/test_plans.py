@@ -11,18 +11,19 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from fix_locks import FILTERED, STATEMENTS, Admin, unfiltered
-from fix_postgres import database
-from taskcore import embedded, schema
-from taskcore.effects import Statement
-from taskcore.wire import BIND
+from core.isolation_attempts import Admin
+from support.postgres import database
+from support.unfiltered import FILTERED, STATEMENTS, unfiltered
+from taskcore import embedded, migrations
+from taskcore.execution.op import Statement
+from taskcore.execution.wire import BIND_OWNER
 
 OWNER = "user_50"
 VALUES: dict[str, object] = {
     "owner": OWNER,
     "timeout": "60000",
     "task_id": UUID(int=50),
-    "expected": [datetime(2026, 1, 1, tzinfo=UTC)],
+    "versions": [datetime(2026, 1, 1, tzinfo=UTC)],
     "title_given": True,
     "new_title": "new",
     "description_given": False,
@@ -39,7 +40,7 @@ _NO_KEY = Statement(text("ALTER TABLE public.tasks DROP CONSTRAINT pk_tasks"))
 def full(postgres: embedded.Server) -> Iterator[Admin]:
     """A database of many tasks, all of them known to the planner."""
     with database(postgres) as url:
-        schema.upgrade(url)
+        migrations.upgrade(url)
         with psycopg.connect(url, autocommit=True) as admin:
             admin.execute(
                 "INSERT INTO users (id) SELECT 'user_' || n FROM generate_series(1, 100) n"
@@ -92,7 +93,7 @@ how = pytest.mark.parametrize("generic", [False, True], ids=["these values", "an
 
 @how
 def test_a_list_is_found_by_its_owner(generic: bool, full: Admin) -> None:
-    (sought,) = sought_by(plan(full, STATEMENTS["_LIST"], BIND, generic=generic))
+    (sought,) = sought_by(plan(full, STATEMENTS["_LIST"], BIND_OWNER, generic=generic))
     assert "user_id = " in sought
 
 
@@ -102,18 +103,18 @@ def test_a_list_is_found_by_its_owner(generic: bool, full: Admin) -> None:
 def test_one_task_is_found_by_its_owner_and_its_id(
     name: str, gone: tuple[Statement, ...], generic: bool, full: Admin
 ) -> None:
-    (sought,) = sought_by(plan(full, STATEMENTS[name], *gone, BIND, generic=generic))
+    (sought,) = sought_by(plan(full, STATEMENTS[name], *gone, BIND_OWNER, generic=generic))
     assert "(id = " in sought and "(user_id = " in sought
 
 
 def test_an_insert_looks_for_its_conflict_by_the_key(full: Admin) -> None:
-    nodes = plan(full, STATEMENTS["_CREATE"], BIND)
+    nodes = plan(full, STATEMENTS["_CREATE"], BIND_OWNER)
     assert nodes[0]["Conflict Arbiter Indexes"] == ["pk_tasks"]
     assert sought_by(nodes) == []
 
 
 def test_the_policy_alone_finds_them_by_their_owner_too(full: Admin) -> None:
-    (sought,) = sought_by(plan(full, unfiltered(STATEMENTS["_LIST"]), BIND))
+    (sought,) = sought_by(plan(full, unfiltered(STATEMENTS["_LIST"]), BIND_OWNER))
     assert "user_id = " in sought
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from fix_ways import Driver
+from support.drivers import Driver
 from taskcore import DatabaseUnavailable, TaskCreate, create_task, list_tasks
 
 ONE = {"min_size": 1, "max_size": 1}

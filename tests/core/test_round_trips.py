@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from fix_wire import Wire
+from support.counting_proxy import CountingProxy
 from taskcore import (
     AsyncDatabase,
     Database,
     Op,
+    OperationRefused,
     TaskCreate,
-    TaskMissed,
     TaskUpdate,
     create_task,
     delete_task,
@@ -25,7 +25,7 @@ from taskcore import (
     update_task,
 )
 
-Make = Callable[[str, UUID], Op[Any, Any]]
+Make = Callable[[str, UUID], Op[Any]]
 
 OPERATIONS: dict[str, Make] = {
     "create": lambda owner, _: create_task(owner, TaskCreate(title="new")),
@@ -44,58 +44,64 @@ def prepare(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def counted(wire: Wire, wire_url: str, prepare: bool) -> Iterator[Database]:
-    with Database(wire_url, min_size=1, max_size=1, prepare=prepare) as database:
+def counted(counting_proxy: CountingProxy, counted_url: str, prepare: bool) -> Iterator[Database]:
+    with Database(counted_url, min_size=1, max_size=1, prepare=prepare) as database:
         yield database
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_a_hit_is_one_round_trip(name: str, counted: Database, wire: Wire, alice: str) -> None:
+def test_a_hit_is_one_round_trip(
+    name: str, counted: Database, counting_proxy: CountingProxy, alice: str
+) -> None:
     task = counted.run(create_task(alice, TaskCreate(title="one")))
-    wire.forget()
+    counting_proxy.forget()
     counted.run(OPERATIONS[name](alice, task.id))
-    assert wire.round_trips == 1
+    assert counting_proxy.round_trips == 1
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in ("create", "list")])
-def test_a_miss_is_two_round_trips(name: str, counted: Database, wire: Wire, alice: str) -> None:
+def test_a_miss_is_two_round_trips(
+    name: str, counted: Database, counting_proxy: CountingProxy, alice: str
+) -> None:
     counted.run(create_task(alice, TaskCreate(title="warms up")))
-    wire.forget()
-    with pytest.raises(TaskMissed):
+    counting_proxy.forget()
+    with pytest.raises(OperationRefused):
         counted.run(OPERATIONS[name](alice, uuid4()))
-    assert wire.round_trips == 2
+    assert counting_proxy.round_trips == 2
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_awaiting_costs_no_more(
-    name: str, wire: Wire, wire_url: str, alice: str, prepare: bool
+    name: str, counting_proxy: CountingProxy, counted_url: str, alice: str, prepare: bool
 ) -> None:
-    async with AsyncDatabase(wire_url, min_size=1, max_size=1, prepare=prepare) as database:
+    async with AsyncDatabase(counted_url, min_size=1, max_size=1, prepare=prepare) as database:
         task = await database.run(create_task(alice, TaskCreate(title="one")))
-        wire.forget()
+        counting_proxy.forget()
         await database.run(OPERATIONS[name](alice, task.id))
-        assert wire.round_trips == 1
+        assert counting_proxy.round_trips == 1
         if name not in ("create", "list"):
-            wire.forget()
-            with pytest.raises(TaskMissed):
+            counting_proxy.forget()
+            with pytest.raises(OperationRefused):
                 await database.run(OPERATIONS[name](alice, uuid4()))
-            assert wire.round_trips == 2
+            assert counting_proxy.round_trips == 2
 
 
 def test_an_empty_list_asks_whether_the_user_exists(
-    counted: Database, wire: Wire, alice: str
+    counted: Database, counting_proxy: CountingProxy, alice: str
 ) -> None:
     counted.run(create_task(alice, TaskCreate(title="warms up")))
     counted.run(delete_task(alice, counted.run(list_tasks(alice))[0].id))
-    wire.forget()
+    counting_proxy.forget()
     assert counted.run(list_tasks(alice)) == []
-    assert wire.round_trips == 2
+    assert counting_proxy.round_trips == 2
 
 
-def test_the_count_sees_a_second_round_trip(counted: Database, wire: Wire, alice: str) -> None:
+def test_the_count_sees_a_second_round_trip(
+    counted: Database, counting_proxy: CountingProxy, alice: str
+) -> None:
     """The control: two operations are two round trips."""
     task = counted.run(create_task(alice, TaskCreate(title="one")))
-    wire.forget()
+    counting_proxy.forget()
     counted.run(get_task(alice, task.id))
     counted.run(get_task(alice, task.id))
-    assert wire.round_trips == 2
+    assert counting_proxy.round_trips == 2

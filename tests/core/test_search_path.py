@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from fix_ways import WAYS
+from support.drivers import RUNNERS
 from taskcore import (
     NotTaskOwner,
     TaskCreate,
@@ -68,12 +68,12 @@ def test_the_search_path_is_hostile(hostile_url: str) -> None:
     assert row[2] == row[3]
 
 
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("name", RUNNERS)
 def test_every_operation_does_what_it_does_elsewhere(name: str, hostile_url: str) -> None:
     with psycopg.connect(hostile_url) as plain:
         row = plain.execute("SELECT pg_catalog.now()").fetchone()
     assert row is not None
-    with WAYS[name](hostile_url) as run:
+    with RUNNERS[name](hostile_url) as run:
         his = run(create_task("bob", TaskCreate(title="his")))
         task, other = (run(create_task("alice", TaskCreate(title=f"{n}"))) for n in range(2))
         assert abs(task.created_at - row[0]) < timedelta(minutes=5)

@@ -12,11 +12,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from fix_locks import ATTEMPTS, Admin, leaks, new_task, new_user
-from taskcore import Database, Op, RowRefused, get_task, list_tasks, operations, schema
-from taskcore.effects import Effect, Row, rows
+from core.isolation_attempts import ATTEMPTS, Admin, leaks, new_task, new_user, new_values
+from taskcore import Database, Op, RowRefused, TaskCreate, get_task, list_tasks, migrations
 from taskcore.embedded import Server
 from taskcore.errors import TenantRoleRefused
+from taskcore.execution.op import Row, Steps, rows
+from taskcore.tasks import operations
 
 NewLogin: TypeAlias = Callable[[str], str]
 _PASSWORD = "of-a-test"
@@ -69,7 +70,7 @@ def ground(new_login: NewLogin, empty_url: str, request: pytest.FixtureRequest) 
             _do(admin, "GRANT taskcore_tenant TO {} WITH INHERIT FALSE, SET TRUE", login)
         if migrates:
             _do(admin, "GRANT CREATE, USAGE ON SCHEMA public TO {}", login)
-        schema.upgrade(_as(empty_url, login) if migrates else empty_url)
+        migrations.upgrade(_as(empty_url, login) if migrates else empty_url)
         yield Ground(login, _as(empty_url, login), admin)
 
 
@@ -130,8 +131,8 @@ def test_a_login_that_is_no_member_is_refused_until_it_is_one(ground: Ground) ->
         assert database.run(list_tasks(alice)) == []
 
 
-def _plant(owner: str, other: str) -> Effect[list[Row]]:
-    values = {"new_title": "planted", "new_description": None, "new_completed": False}
+def _plant(owner: str, other: str) -> Steps[list[Row]]:
+    values = new_values(TaskCreate(title="planted"))
     return (yield from rows(operations._CREATE, owner=other, task_id=uuid4(), **values))
 
 

@@ -79,7 +79,7 @@ class Model:
         assert moments == sorted(moments, reverse=True)
 
     def create(self, body: TaskCreate, key: str | None) -> None:
-        made = self.db.run(create_task(self.owner, body, key=key))
+        made = self.db.run(create_task(self.owner, body, idempotency_key=key))
         before = [task for task in self.tasks if key and task.id == self.keys.get(key)]
         assert made.replayed is bool(before)
         if before:
@@ -136,10 +136,10 @@ class Model:
         old = self.tasks[index]
         current = self.db.run(get_task(self.owner, old.id)).updated_at
         if version == "stale":
-            assert self._misses(make, old.id, expected=[]) is StaleTask
+            assert self._misses(make, old.id, if_version=[]) is StaleTask
             return
-        expected = None if version == "any" else current
-        result = self.db.run(make(self.owner, old.id, expected=expected))
+        if_version = None if version == "any" else current
+        result = self.db.run(make(self.owner, old.id, if_version=if_version))
         if effect is None:
             assert result == old.id
             del self.tasks[index]

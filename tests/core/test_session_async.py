@@ -29,7 +29,7 @@ from taskcore import (
     toggle_task,
     update_task,
 )
-from taskcore.effects import Effect, Row, Statement, rows
+from taskcore.execution.op import Row, Statement, Steps, rows
 
 BODY = TaskCreate(title="one")
 SETTINGS = text(
@@ -62,13 +62,13 @@ async def test_the_settings_are_the_callers_again(
     for op, error in (
         (get_task(bob, task.id), NotTaskOwner),
         (get_task(alice, uuid4()), TaskNotFound),
-        (toggle_task(alice, task.id, expected=[]), StaleTask),
+        (toggle_task(alice, task.id, if_version=[]), StaleTask),
         (create_task("nobody", BODY), UnknownUser),
     ):
         with pytest.raises(error):
             await run_in(async_session, op)
         assert (await async_session.execute(SETTINGS)).one() == before
-    toggled = await run_in(async_session, toggle_task(alice, task.id, expected=task.updated_at))
+    toggled = await run_in(async_session, toggle_task(alice, task.id, if_version=task.updated_at))
     assert toggled.completed
 
 
@@ -114,7 +114,7 @@ async def test_the_second_lock_holds_alone(
     def users(found: list[Row]) -> set[str]:
         return {row[0] for row in found}
 
-    def everything(owner: str) -> Effect[list[Row]]:
+    def everything(owner: str) -> Steps[list[Row]]:
         return (yield from rows(Statement(every)))
 
     for owner in (alice, bob):

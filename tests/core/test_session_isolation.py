@@ -20,18 +20,18 @@ from taskcore import (
     run_in,
     toggle_task,
 )
-from taskcore.effects import Effect, Row, Statement, rows
+from taskcore.execution.op import Row, Statement, Steps, rows
 
 BODY = TaskCreate(title="one")
 EVERY_TASK = select(Task.__table__.c.user_id)
 EVERY_TITLE = text("UPDATE public.tasks SET title = 'taken' RETURNING user_id")
 
 
-def everything(owner: str) -> Effect[list[Row]]:
+def everything(owner: str) -> Steps[list[Row]]:
     return (yield from rows(Statement(EVERY_TASK)))
 
 
-def take(owner: str) -> Effect[list[Row]]:
+def take(owner: str) -> Steps[list[Row]]:
     return (yield from rows(Statement(EVERY_TITLE)))
 
 

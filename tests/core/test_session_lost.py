@@ -8,8 +8,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from fix_sessions import ASYNC_DRIVERS, sqlalchemy_url
-from fix_wire import Wire
+from support.counting_proxy import CountingProxy
+from support.drivers import ASYNC_DRIVERS, sqlalchemy_url
 from taskcore import ConnectionLost, list_tasks, run_in
 
 PID = text("SELECT pg_backend_pid()")
@@ -47,11 +47,13 @@ async def test_the_server_says_that_it_goes_to_an_async_session(
     assert await run_in(async_session, list_tasks(alice)) == []
 
 
-def test_the_server_says_nothing(wire: Wire, wire_url: str, alice: str) -> None:
-    engine = create_engine(sqlalchemy_url(wire_url))
+def test_the_server_says_nothing(
+    counting_proxy: CountingProxy, counted_url: str, alice: str
+) -> None:
+    engine = create_engine(sqlalchemy_url(counted_url))
     with Session(engine) as session:
         assert run_in(session, list_tasks(alice)) == []
-        wire.cut()
+        counting_proxy.cut()
         with pytest.raises(ConnectionLost) as lost:
             run_in(session, list_tasks(alice))
         assert is_told_so(lost)
@@ -62,12 +64,12 @@ def test_the_server_says_nothing(wire: Wire, wire_url: str, alice: str) -> None:
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
 async def test_the_server_says_nothing_to_an_async_session(
-    driver: str, wire: Wire, wire_url: str, alice: str
+    driver: str, counting_proxy: CountingProxy, counted_url: str, alice: str
 ) -> None:
-    engine = create_async_engine(sqlalchemy_url(wire_url, driver))
+    engine = create_async_engine(sqlalchemy_url(counted_url, driver))
     async with AsyncSession(engine) as session:
         assert await run_in(session, list_tasks(alice)) == []
-        wire.cut()
+        counting_proxy.cut()
         with pytest.raises(ConnectionLost) as lost:
             await run_in(session, list_tasks(alice))
         assert is_told_so(lost)

@@ -20,7 +20,7 @@ from taskcore import (
     list_tasks,
     run_in,
 )
-from taskcore.effects import Effect, Row, Statement, rows
+from taskcore.execution.op import Row, Statement, Steps, rows
 
 BODY = TaskCreate(title="one")
 
@@ -66,7 +66,7 @@ def test_so_is_one_that_failed_in_a_flush(session: Session, alice: str) -> None:
 def test_what_the_driver_itself_refuses_is_no_lost_connection(session: Session, alice: str) -> None:
     echo = Statement(text("SELECT CAST(:value AS text)"))
 
-    def send(owner: str, value: str) -> Effect[list[Row]]:
+    def send(owner: str, value: str) -> Steps[list[Row]]:
         return (yield from rows(echo, value=value))
 
     with pytest.raises(DatabaseFault):

@@ -26,7 +26,7 @@ from taskcore import (
     run_in,
     toggle_task,
 )
-from taskcore.effects import Effect, Row, Statement, rows
+from taskcore.execution.op import Row, Statement, Steps, rows
 
 BODY = TaskCreate(title="one")
 INSERT = Statement(
@@ -38,34 +38,34 @@ INSERT = Statement(
 DIVIDE = Statement(text("SELECT 1 / CAST(:zero AS integer)"))
 
 
-def forge(owner: str, somebody: str) -> Effect[list[Row]]:
+def forge(owner: str, somebody: str) -> Steps[list[Row]]:
     return (yield from rows(INSERT, somebody=somebody, task_id=uuid4()))
 
 
-def divide(owner: str) -> Effect[list[Row]]:
+def divide(owner: str) -> Steps[list[Row]]:
     return (yield from rows(DIVIDE, zero=0))
 
 
-def stumble(owner: str) -> Effect[list[Row]]:
+def stumble(owner: str) -> Steps[list[Row]]:
     yield from rows(DIVIDE, zero=1)
     raise ZeroDivisionError
 
 
-def unshaped(steps: Callable[..., Effect[Any]], owner: str, *args: object) -> Op[Any, Any]:
+def raw_operation(steps: Callable[..., Steps[Any]], owner: str, *args: object) -> Op[Any]:
     return Op(owner, steps, args, lambda result: result)
 
 
-Case = Callable[[str, str, UUID], Op[Any, Any]]
+Case = Callable[[str, str, UUID], Op[Any]]
 
 FAILURES: dict[str, tuple[type[Exception], Case]] = {
     "unknown user": (UnknownUser, lambda _alice, _bob, _task: list_tasks("nobody")),
     "no foreign key": (UnknownUser, lambda _alice, _bob, _: create_task("nobody", BODY)),
     "foreign": (NotTaskOwner, lambda _, bob, task: get_task(bob, task)),
     "absent": (TaskNotFound, lambda alice, _bob, _task: delete_task(alice, uuid4())),
-    "stale": (StaleTask, lambda alice, _, task: toggle_task(alice, task, expected=[])),
-    "refused row": (RowRefused, lambda alice, bob, _: unshaped(forge, bob, alice)),
-    "database error": (DatabaseFault, lambda alice, _bob, _task: unshaped(divide, alice)),
-    "any other error": (ZeroDivisionError, lambda alice, _bob, _: unshaped(stumble, alice)),
+    "stale": (StaleTask, lambda alice, _, task: toggle_task(alice, task, if_version=[])),
+    "refused row": (RowRefused, lambda alice, bob, _: raw_operation(forge, bob, alice)),
+    "database error": (DatabaseFault, lambda alice, _bob, _task: raw_operation(divide, alice)),
+    "any other error": (ZeroDivisionError, lambda alice, _bob, _: raw_operation(stumble, alice)),
 }
 SETTINGS = text(
     "SELECT current_user, session_user, current_setting('role'), current_setting('search_path'),"
@@ -92,10 +92,12 @@ def settings_before(request: pytest.FixtureRequest, session: Session) -> Any:
 def test_they_are_the_tenants_meanwhile(settings_before: Any, session: Session, alice: str) -> None:
     """The control: there is something to put back."""
 
-    def look(owner: str) -> Effect[list[Row]]:
+    def look(owner: str) -> Steps[list[Row]]:
         return (yield from rows(Statement(SETTINGS)))
 
-    ((user, _, role, search_path, owner, timeout, zone),) = run_in(session, unshaped(look, alice))
+    ((user, _, role, search_path, owner, timeout, zone),) = run_in(
+        session, raw_operation(look, alice)
+    )
     assert (user, role, search_path, owner) == ("taskcore_tenant", "taskcore_tenant", "", alice)
     assert (timeout, zone) == tuple(settings_before)[5:]
 
@@ -125,16 +127,16 @@ def test_a_failure_undoes_what_the_operation_wrote_and_no_more(
 ) -> None:
     kept = run_in(session, create_task(alice, BODY))
 
-    def write(owner: str, stumbles: bool) -> Effect[list[Row]]:
+    def write(owner: str, stumbles: bool) -> Steps[list[Row]]:
         written = yield from rows(INSERT, somebody=owner, task_id=uuid4())
         if stumbles:
             raise ZeroDivisionError
         return written
 
     with pytest.raises(ZeroDivisionError):
-        run_in(session, unshaped(write, alice, True))
+        run_in(session, raw_operation(write, alice, True))
     assert [task.id for task in run_in(session, list_tasks(alice))] == [kept.id]
-    run_in(session, unshaped(write, alice, False))
+    run_in(session, raw_operation(write, alice, False))
     assert len(run_in(session, list_tasks(alice))) == 2
 
 

@@ -11,17 +11,18 @@ from taskcore import (
     DatabaseFault,
     DatabaseUnavailable,
     DeadlineExceeded,
+    PermissionMissing,
     RowRefused,
     SessionRefused,
     TaskcoreError,
     UnknownUser,
 )
 from taskcore.errors import SchemaMissing, TenantRoleMissing, TenantRoleRefused
-from taskcore.sqlstates import error_for
+from taskcore.execution.sqlstates import error_for
 
 STATEMENT: dict[str, type[TaskcoreError]] = {
     "23503": UnknownUser,
-    "42501": RowRefused,
+    "42501": PermissionMissing,  # a GRANT is missing
     "42P01": SchemaMissing,
     "42703": SchemaMissing,
     "42883": SchemaMissing,
@@ -52,6 +53,13 @@ STATEMENT: dict[str, type[TaskcoreError]] = {
 @pytest.mark.parametrize("sqlstate", STATEMENT)
 def test_a_statements_error_has_one_class(sqlstate: str) -> None:
     assert type(error_for(sqlstate)) is STATEMENT[sqlstate]
+
+
+def test_a_row_that_the_policy_refuses_is_told_apart_by_the_servers_source_function() -> None:
+    """Both are 42501, and the message is translated; the function's name is not."""
+    assert type(error_for("42501", source_function="ExecWithCheckOptions")) is RowRefused
+    for other in ("aclcheck_error", "", None):
+        assert type(error_for("42501", source_function=other)) is PermissionMissing
 
 
 def test_the_binding_has_a_meaning_of_its_own_for_two() -> None:

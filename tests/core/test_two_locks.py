@@ -9,9 +9,19 @@ import psycopg
 import pytest
 from sqlalchemy import Text, bindparam, select, text, update
 
-from fix_locks import ATTEMPTS, DRIVERS, Admin, Run, leaks, new_task, new_user
-from taskcore import Op, RowRefused, Task, TaskNotFound, get_task, operations
-from taskcore.effects import Effect, Row, Statement, rows
+from core.isolation_attempts import (
+    ATTEMPTS,
+    DRIVERS,
+    Admin,
+    Run,
+    leaks,
+    new_task,
+    new_user,
+    new_values,
+)
+from taskcore import Op, RowRefused, Task, TaskCreate, TaskNotFound, get_task
+from taskcore.execution.op import Row, Statement, Steps, rows
+from taskcore.tasks import operations
 
 _TASKS = Task.__table__
 _GIVE_AWAY = Statement(
@@ -85,16 +95,16 @@ def test_without_the_predicate_the_owner_still_has_the_own_rows(
         run(get_task(alice, task))
 
 
-def _insert_for(owner: str, other: str) -> Effect[list[Row]]:
-    values = {"new_title": "planted", "new_description": None, "new_completed": False}
+def _insert_for(owner: str, other: str) -> Steps[list[Row]]:
+    values = new_values(TaskCreate(title="planted"))
     return (yield from rows(operations._CREATE, owner=other, task_id=uuid4(), **values))
 
 
-def _plant_for(_: str, other: str) -> Effect[list[Row]]:
+def _plant_for(_: str, other: str) -> Steps[list[Row]]:
     return (yield from rows(_PLANT, other=other))
 
 
-def _give_to(owner: str, other: str) -> Effect[list[Row]]:
+def _give_to(owner: str, other: str) -> Steps[list[Row]]:
     return (yield from rows(_GIVE_AWAY, owner=owner, to=other))
 
 
@@ -109,7 +119,7 @@ def test_no_row_can_be_written_for_another_user(
 ) -> None:
     alice, bob = new_user(owner_of_all), new_user(owner_of_all)
     new_task(owner_of_all, alice)
-    attempt = Op(alice, steps, (bob,), list)  # type: ignore[arg-type, var-annotated]
+    attempt = Op(alice, steps, (bob,), list)  # type: ignore[arg-type]
     with pytest.raises(RowRefused):
         run(attempt)
     assert (_count(owner_of_all, alice), _count(owner_of_all, bob)) == (1, 0)
@@ -126,7 +136,7 @@ def test_a_statement_without_any_condition_reaches_the_own_rows_only(
     alice, bob = new_user(owner_of_all), new_user(owner_of_all)
     for owner in (alice, alice, bob):
         new_task(owner_of_all, owner)
-    sweep: Op[list[Row], list[Row]] = Op(alice, lambda _: rows(statement), (), list)
+    sweep: Op[list[Row]] = Op(alice, lambda _: rows(statement), (), list)
     assert run(sweep) == [(alice,), (alice,)]
 
     owner_of_all.execute("ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY")

@@ -64,6 +64,6 @@ async def test_an_async_session_gives_something_to_await(
 
 
 def test_an_operation_can_be_given_another_shape(db: Database, alice: str) -> None:
-    count = list_tasks(alice).shaped(len)
+    count = list_tasks(alice).with_result(len)
     db.run(create_task(alice, BODY))
     assert assert_type(db.run(count), int) == 1

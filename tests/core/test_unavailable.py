@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fix_blocked import Blocked, Lock
-from fix_ways import Driver
-from fix_wire import Wire
+from support.counting_proxy import CountingProxy
+from support.drivers import Driver
+from support.row_locks import LockRow, WaitForBlocked
 from taskcore import (
     AsyncDatabase,
     Database,
@@ -46,23 +46,25 @@ async def test_an_async_database_that_is_not_open_is_closed(url: str, alice: str
 
 
 def test_a_connection_cut_while_idle_is_replaced_in_silence(
-    driver: Driver, wire: Wire, wire_url: str, alice: str
+    driver: Driver, counting_proxy: CountingProxy, counted_url: str, alice: str
 ) -> None:
-    with driver(wire_url, min_size=1, max_size=1) as run:
+    with driver(counted_url, min_size=1, max_size=1) as run:
         task = run(create_task(alice, BODY))
-        before = wire.connections
-        wire.cut()
+        before = counting_proxy.connections
+        counting_proxy.cut()
         assert run(toggle_task(alice, task.id)).completed
-        assert wire.connections > before, "there was something to repair"
+        assert counting_proxy.connections > before, "there was something to repair"
 
 
-def test_a_full_pool_is_no_connection(url: str, alice: str, lock: Lock, blocked: Blocked) -> None:
+def test_a_full_pool_is_no_connection(
+    url: str, alice: str, lock_row: LockRow, wait_for_blocked: WaitForBlocked
+) -> None:
     database = Database(url, max_size=1, pool_timeout=0.2, timeout=30)
     with ThreadPoolExecutor(1) as threads, database:
         task = database.run(create_task(alice, BODY))
-        with lock(task):
+        with lock_row(task):
             waiting = threads.submit(database.run, toggle_task(alice, task.id))
-            blocked()
+            wait_for_blocked()
             with pytest.raises(NoConnection) as raised:
                 database.run(get_task(alice, task.id))
         assert not raised.value.outcome_unknown
@@ -71,13 +73,13 @@ def test_a_full_pool_is_no_connection(url: str, alice: str, lock: Lock, blocked:
 
 
 async def test_a_full_async_pool_is_no_connection(
-    url: str, alice: str, lock: Lock, blocked: Blocked
+    url: str, alice: str, lock_row: LockRow, wait_for_blocked: WaitForBlocked
 ) -> None:
     async with AsyncDatabase(url, max_size=1, pool_timeout=0.2, timeout=30) as database:
         task = await database.run(create_task(alice, BODY))
-        with lock(task):
+        with lock_row(task):
             waiting = asyncio.create_task(database.run(toggle_task(alice, task.id)))
-            await asyncio.to_thread(blocked)
+            await asyncio.to_thread(wait_for_blocked)
             with pytest.raises(NoConnection) as raised:
                 await database.run(get_task(alice, task.id))
         assert not raised.value.outcome_unknown

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from fix_ways import Run
+from support.drivers import Run
 from taskcore import (
     InvalidInput,
     Op,
@@ -25,18 +25,18 @@ from taskcore import (
     update_task,
 )
 
-Write = Callable[[str, UUID, Any], Op[Any, Any]]
+Write = Callable[[str, UUID, Any], Op[Any]]
 
 CHANGES: dict[str, Write] = {
     "update": lambda owner, task, at: update_task(
-        owner, task, TaskUpdate(title="changed"), expected=at
+        owner, task, TaskUpdate(title="changed"), if_version=at
     ),
-    "toggle": lambda owner, task, at: toggle_task(owner, task, expected=at),
-    "set": lambda owner, task, at: set_task_completed(owner, task, True, expected=at),
+    "toggle": lambda owner, task, at: toggle_task(owner, task, if_version=at),
+    "set": lambda owner, task, at: set_task_completed(owner, task, True, if_version=at),
 }
 WRITES: dict[str, Write] = {
     **CHANGES,
-    "delete": lambda owner, task, at: delete_task(owner, task, expected=at),
+    "delete": lambda owner, task, at: delete_task(owner, task, if_version=at),
 }
 
 
@@ -96,7 +96,7 @@ def test_no_version_is_none_of_none(name: str, run: Run, alice: str) -> None:
 def test_the_versions_are_kept_with_the_value(run: Run, alice: str) -> None:
     task = run(create_task(alice, TaskCreate(title="one")))
     versions = [task.updated_at]
-    toggle = toggle_task(alice, task.id, expected=versions)
+    toggle = toggle_task(alice, task.id, if_version=versions)
     versions.clear()
     changed = run(toggle)
     with pytest.raises(StaleTask):
@@ -107,7 +107,7 @@ def test_the_versions_are_kept_with_the_value(run: Run, alice: str) -> None:
 def test_a_version_is_a_moment_in_whatever_zone(run: Run, alice: str) -> None:
     task = run(create_task(alice, TaskCreate(title="one")))
     elsewhere = task.updated_at.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    assert run(toggle_task(alice, task.id, expected=elsewhere)).completed
+    assert run(toggle_task(alice, task.id, if_version=elsewhere)).completed
 
 
 NOW = datetime.now(UTC)
@@ -120,7 +120,7 @@ NOW = datetime.now(UTC)
     ids=["naive", "one is naive", "text", "none", "number"],
 )
 def test_what_is_no_version_is_refused_before_anything_is_sent(name: str, versions: object) -> None:
-    with pytest.raises(InvalidInput, match="expected"):
+    with pytest.raises(InvalidInput, match="if_version"):
         WRITES[name]("user_1", uuid4(), versions)
     WRITES[name]("user_1", uuid4(), NOW)
     WRITES[name]("user_1", uuid4(), [NOW])

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from fix_api import Api
-from fix_better_auth import BetterAuth, better_auth
-from fix_postgres import database
+from support.api_server import Api
+from support.better_auth import BetterAuth, running_better_auth
+from support.postgres import database
 from taskcore import embedded
 
 HERE = Path(__file__).parent
@@ -45,7 +45,7 @@ def frontend(
     settings = {"PORT": str(PORT), "DIST": str(page), "CONFIG": str(place / "config.json")}
     with (
         database(postgres) as url,
-        better_auth(url, place, settings, HERE / "server.mjs") as auth,
+        running_better_auth(url, place, settings, HERE / "server.mjs") as auth,
     ):
         yield auth
 

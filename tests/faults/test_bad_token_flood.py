@@ -13,10 +13,11 @@ from time import perf_counter
 import httpx
 import psycopg
 
-from fix_api import Serve, token
-from fix_contract import create
-from fix_faults import FULL, Figure, Proxy
-from fix_schema import wait_until
+from faults.faulty_proxy import FaultyProxy
+from support.api_server import Serve, token
+from support.figures import FULL, Figure
+from support.http_contract import create
+from support.polling import wait_until
 
 ROUNDS = 8 if FULL else 2
 REQUESTS = 500 if FULL else 200
@@ -77,34 +78,34 @@ def p99(client: httpx.Client) -> float:
 
 
 def test_a_flood_of_bad_tokens_takes_no_connection(
-    serve: Serve, proxy: Proxy, proxy_url: str, alice: str
+    serve: Serve, faulty_proxy: FaultyProxy, faulty_url: str, alice: str
 ) -> None:
-    with serve(proxy_url, TASKAPI_POOL_SIZE="5") as api, api.client(alice) as client:
+    with serve(faulty_url, TASKAPI_POOL_SIZE="5") as api, api.client(alice) as client:
         assert client.get("/api/tasks").status_code == 200
-        before = proxy.connections
+        before = faulty_proxy.connections
         with flood(api.base), httpx.Client(base_url=api.base) as stranger:
             for number in range(REQUESTS):
                 headers = {"Authorization": f"Bearer {BAD[number % len(BAD)]}"}
                 assert stranger.get("/api/tasks", headers=headers).status_code == 401
-        assert proxy.connections == before
+        assert faulty_proxy.connections == before
 
 
 def test_requests_with_good_tokens_take_some(
-    serve: Serve, proxy: Proxy, proxy_url: str, url: str, alice: str
+    serve: Serve, faulty_proxy: FaultyProxy, faulty_url: str, url: str, alice: str
 ) -> None:
     """The control: three that have to wait in the database are seen to take more."""
     with (
-        serve(proxy_url, TASKAPI_POOL_SIZE="5") as api,
+        serve(faulty_url, TASKAPI_POOL_SIZE="5") as api,
         api.client(alice) as client,
         psycopg.connect(url) as holder,
         ThreadPoolExecutor(3) as threads,
     ):
         task = create(client)["id"]
-        before = proxy.connections
+        before = faulty_proxy.connections
         holder.execute("SELECT FROM tasks WHERE id = %s FOR UPDATE", [task])
         path = f"/api/tasks/{task}/complete"
         waiting = [threads.submit(client.patch, path) for _ in range(3)]
-        wait_until(lambda: proxy.connections > before, "another connection")
+        wait_until(lambda: faulty_proxy.connections > before, "another connection")
         holder.rollback()
         assert {future.result(30).status_code for future in waiting} == {200}
 
@@ -124,10 +125,10 @@ def test_a_flood_of_bad_tokens_harms_nobody(serve: Serve, alice: str, figure: Fi
 
 
 def test_strangers_are_told_so_while_the_database_is_away(
-    serve: Serve, proxy: Proxy, proxy_url: str, alice: str
+    serve: Serve, faulty_proxy: FaultyProxy, faulty_url: str, alice: str
 ) -> None:
-    with serve(proxy_url, TASKAPI_DEADLINE="1") as api, api.client(alice) as client:
-        proxy.begin_resets()
+    with serve(faulty_url, TASKAPI_DEADLINE="1") as api, api.client(alice) as client:
+        faulty_proxy.begin_resets()
         for make in MAKE_BAD.values():
             headers = {"Authorization": f"Bearer {make(0)}"}
             assert httpx.get(f"{api.base}/api/tasks", headers=headers).status_code == 401

@@ -11,8 +11,8 @@ from typing import Any
 
 import psycopg
 
-from fix_faults import FULL, Figure
-from fix_schema import wait_until
+from support.figures import FULL, Figure
+from support.polling import wait_until
 from taskcore import AsyncDatabase, Op, TaskCreate, TaskRead, create_task, list_tasks, toggle_task
 
 CANCELLED = 10_000 if FULL else 300
@@ -32,7 +32,7 @@ async def test_cancelled_operations_lose_no_slot_and_see_no_foreign_row(
             for turn in count():
                 if ends["cancelled"] >= CANCELLED:
                     return
-                op: Op[Any, Any] = list_tasks(owner) if turn % 2 else toggle_task(owner, task)
+                op: Op[Any] = list_tasks(owner) if turn % 2 else toggle_task(owner, task)
                 running = asyncio.create_task(database.run(op))
                 if chance.random() < 0.8:
                     loop = asyncio.get_running_loop()

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from fix_api import Serve
-from fix_contract import create
-from fix_load import ask
-from fix_schema import wait_until
+from support.api_server import Serve
+from support.http_contract import create
+from support.load import send
+from support.polling import wait_until
 
 IN_FLIGHT = 20
 IDLE = 10
@@ -40,7 +40,7 @@ def test_requests_in_flight_end_well_unless_the_process_is_killed(
         path = f"/api/tasks/{task['id']}"
         holder.execute("SELECT FROM tasks WHERE id = %s FOR UPDATE", [task["id"]])
         slow = [
-            threads.submit(ask, lambda: client.patch(f"{path}/complete")) for _ in range(IN_FLIGHT)
+            threads.submit(send, lambda: client.patch(f"{path}/complete")) for _ in range(IN_FLIGHT)
         ]
         ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         locked = f"{ours} AND wait_event_type = 'Lock'"

@@ -9,15 +9,15 @@ from typing import TypeAlias
 import httpx
 import pytest
 
-from fix_api import Serve
-from fix_contract import Json, create, problem
-from fix_faults import FIRST_SUCCESS, FULL, Figure
-from fix_load import Load
-from fix_replica import Pair
-from fix_schema import wait_until
+from faults.replicated_postgres import ReplicatedPostgres
+from support.api_server import Serve
+from support.figures import FIRST_SUCCESS, FULL, Figure
+from support.http_contract import Json, create, problem
+from support.load import Load
+from support.polling import wait_until
 
 SETTINGS = {"TASKAPI_POOL_SIZE": "3", "TASKAPI_DEADLINE": "2", "TASKAPI_POOL_WAIT": "2"}
-PEOPLE = 8
+CLIENTS = 8
 UNAVAILABLE = {(503, "database_unavailable"), (503, "outcome_unknown")}
 
 Write: TypeAlias = Callable[[httpx.Client, Json], httpx.Response]
@@ -31,13 +31,13 @@ WRITES: dict[str, Write] = {
 
 @pytest.mark.parametrize("standby_first", [False, True] if FULL else [False])
 def test_a_url_with_two_hosts_follows_a_promotion(
-    standby_first: bool, pair: Pair, serve: Serve, figure: Figure
+    standby_first: bool, replicated: ReplicatedPostgres, serve: Serve, figure: Figure
 ) -> None:
-    users = [pair.primary.new_user() for _ in range(PEOPLE)]
-    keeper = pair.primary.new_user()
+    users = [replicated.primary.new_user() for _ in range(CLIENTS)]
+    keeper = replicated.primary.new_user()
     with (
-        serve(pair.both(standby_first=standby_first), **SETTINGS) as api,
-        serve(pair.primary.url, **SETTINGS) as left_behind,
+        serve(replicated.both(standby_first=standby_first), **SETTINGS) as api,
+        serve(replicated.primary.url, **SETTINGS) as left_behind,
         api.client(keeper) as client,
         left_behind.client(keeper) as lost,
     ):
@@ -47,14 +47,14 @@ def test_a_url_with_two_hosts_follows_a_promotion(
         with load.running():
             load.wait_for(50, 0.0)
             assert set(load.counts()) == {(200, "")}
-            pair.wait_for_the_standby()
-            pair.primary.kill()
+            replicated.wait_for_the_standby()
+            replicated.primary.kill()
             dead = monotonic()
             load.wait_for(10, dead, "database_unavailable")
             load.wait_for_health("/health/ready", 503, dead)
             # The first success may come before the call for the promotion is answered.
             called = monotonic()
-            pair.promote()
+            replicated.promote()
             took = monotonic() - called
             seconds = load.first_success(called)
             load.wait_for_health("/health/ready", 200, called + seconds)
@@ -71,17 +71,17 @@ def test_a_url_with_two_hosts_follows_a_promotion(
 
 
 def test_a_write_that_reaches_a_standby_is_503_and_reads_are_answered(
-    pair: Pair, serve: Serve
+    replicated: ReplicatedPostgres, serve: Serve
 ) -> None:
-    user = pair.primary.new_user()
+    user = replicated.primary.new_user()
     with (
-        serve(pair.primary.url) as at_primary,
-        serve(pair.standby_url) as at_standby,
+        serve(replicated.primary.url) as at_primary,
+        serve(replicated.standby_url) as at_standby,
         at_primary.client(user) as writer,
         at_standby.client(user) as client,
     ):
         task = create(writer)
-        pair.wait_for_the_standby()
+        replicated.wait_for_the_standby()
         for write in WRITES.values():
             answer = write(client, task)
             problem(answer, "database_unavailable")
@@ -94,22 +94,22 @@ def test_a_write_that_reaches_a_standby_is_503_and_reads_are_answered(
 
 
 def test_a_primary_that_is_fenced_is_left_for_the_one_that_takes_writes(
-    pair: Pair, serve: Serve
+    replicated: ReplicatedPostgres, serve: Serve
 ) -> None:
     """Its connections stay open and answer reads: only a refused write tells that it is fenced."""
-    user = pair.primary.new_user()
+    user = replicated.primary.new_user()
     with (
-        serve(pair.both(standby_first=False), **SETTINGS) as api,
-        serve(pair.primary.url, **SETTINGS) as left_behind,
+        serve(replicated.both(standby_first=False), **SETTINGS) as api,
+        serve(replicated.primary.url, **SETTINGS) as left_behind,
         api.client(user) as client,
         left_behind.client(user) as stays,
     ):
         create(client)
         create(stays)
-        pair.wait_for_the_standby()
-        pair.fence(True)
+        replicated.wait_for_the_standby()
+        replicated.fence(True)
         problem(client.post("/api/tasks", json={"title": "t"}), "database_unavailable")
-        pair.promote()
+        replicated.promote()
         wait_until(lambda: _creates(client), "a write that follows the promotion")
         # Each connection of the pool learns it once.
         answers = [_creates(client) for _ in range(20)]
@@ -118,7 +118,7 @@ def test_a_primary_that_is_fenced_is_left_for_the_one_that_takes_writes(
         # The control: with one host there is nowhere to go, until the fence is taken down.
         problem(stays.post("/api/tasks", json={"title": "t"}), "database_unavailable")
         assert stays.get("/api/tasks").status_code == 200
-        pair.fence(False)
+        replicated.fence(False)
         wait_until(lambda: _creates(stays), "a write without the fence")
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import psycopg
 
-from fix_api import Serve
-from fix_cli import Cli
-from fix_faults import Figure
-from fix_revisions import NEXT, CodeAhead
-from fix_schema import ask, do
-from fix_traffic import traffic
-from taskcore import schema
+from faults.revisions import NEXT, CodeAhead
+from faults.steady_rate import steady_requests
+from support.api_server import Serve
+from support.command import Cli
+from support.figures import Figure
+from support.sql import fetch_column, run_sql
+from taskcore import migrations
 
 
 def test_a_migration_gives_up_on_a_lock_and_the_traffic_goes_on(
     cli: Cli, own_url: str, code_ahead: CodeAhead, serve: Serve, figure: Figure
 ) -> None:
     ahead = code_ahead("ALTER TABLE tasks ADD COLUMN note text", "ALTER TABLE tasks DROP note")
-    do(own_url, "INSERT INTO users (id) VALUES ('alice')")
-    with serve(own_url) as api, traffic(api.base, "alice") as seen:
+    run_sql(own_url, "INSERT INTO users (id) VALUES ('alice')")
+    with serve(own_url) as api, steady_requests(api.base, "alice") as seen:
         seen.wait_for_more()
         with psycopg.connect(own_url) as holder:
             holder.execute("SELECT FROM tasks")
@@ -26,12 +26,12 @@ def test_a_migration_gives_up_on_a_lock_and_the_traffic_goes_on(
             assert (done.code, done.err.count("\n")) == (1, 1)
             assert f"held by process {holder.info.backend_pid})" in done.err
             assert "nothing was changed" in done.err
-            assert schema.current(own_url) == schema.head()
+            assert migrations.current(own_url) == migrations.head()
             seen.wait_for_more()
         assert seen.slowest > 0.5, "they did wait behind it"
         assert cli("migrate", DATABASE_URL=own_url, PYTHONPATH=ahead).code == 0
         seen.wait_for_more()
-    assert ask(own_url, "SELECT version_num FROM taskcore_version") == [NEXT]
+    assert fetch_column(own_url, "SELECT version_num FROM taskcore_version") == [NEXT]
     assert seen.told <= {(200, ""), (201, "")}
     figure(
         f"a migration gave up on a lock: {len(seen.answers)} requests, 0 failed, "

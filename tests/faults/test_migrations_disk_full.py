@@ -14,14 +14,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from fix_cli import Cli
-from fix_faults import FULL
-from fix_revisions import State
-from fix_schema import Dump, ask, do
+from faults.revisions import SettledRevision
+from support.command import Cli
+from support.figures import FULL
+from support.schema_dump import Dump
+from support.sql import fetch_column, run_sql
 from taskcli.dataset import BATCH
-from taskcore import schema
+from taskcore import migrations
 
-HEAD = schema.head()
+HEAD = migrations.head()
 WRITE = "COPY (SELECT repeat('x', 100000)) TO '/dev/full';"
 FUNCTION = "CREATE FUNCTION no_room() RETURNS {} LANGUAGE plpgsql AS $$BEGIN {} END$$"
 
@@ -29,7 +30,7 @@ FUNCTION = "CREATE FUNCTION no_room() RETURNS {} LANGUAGE plpgsql AS $$BEGIN {} 
 @contextmanager
 def no_room_at(url: str, command: str) -> Iterator[None]:
     """The disk is full when this command has been done."""
-    do(
+    run_sql(
         url,
         FUNCTION.format("event_trigger", WRITE),
         "CREATE EVENT TRIGGER no_room ON ddl_command_end "
@@ -38,14 +39,14 @@ def no_room_at(url: str, command: str) -> Iterator[None]:
     try:
         yield
     finally:
-        do(url, "DROP EVENT TRIGGER no_room", "DROP FUNCTION no_room()")
+        run_sql(url, "DROP EVENT TRIGGER no_room", "DROP FUNCTION no_room()")
 
 
 @contextmanager
 def no_room_for(url: str, table: str, number: int) -> Iterator[None]:
     """The disk is full when a table gets its row of this number."""
     write = f"IF nextval('public.room') >= {number} THEN {WRITE} END IF; RETURN new;"
-    do(
+    run_sql(
         url,
         "CREATE SEQUENCE room",
         FUNCTION.format("trigger", write),
@@ -54,7 +55,9 @@ def no_room_for(url: str, table: str, number: int) -> Iterator[None]:
     try:
         yield
     finally:
-        do(url, f"DROP TRIGGER no_room ON {table}", "DROP FUNCTION no_room()", "DROP SEQUENCE room")
+        run_sql(
+            url, f"DROP TRIGGER no_room ON {table}", "DROP FUNCTION no_room()", "DROP SEQUENCE room"
+        )
 
 
 COMMANDS = ["CREATE TABLE", "CREATE POLICY", "DROP INDEX"] if FULL else ["CREATE POLICY"]
@@ -62,7 +65,7 @@ COMMANDS = ["CREATE TABLE", "CREATE POLICY", "DROP INDEX"] if FULL else ["CREATE
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_migration_that_meets_a_full_disk_undoes_it_all(
-    cli: Cli, empty_url: str, dump: Dump, state: State, command: str
+    cli: Cli, empty_url: str, dump: Dump, settled_revision: SettledRevision, command: str
 ) -> None:
     with no_room_at(empty_url, command):
         before = dump(empty_url)
@@ -72,16 +75,18 @@ def test_a_migration_that_meets_a_full_disk_undoes_it_all(
             "taskcli: the database's disk is full; nothing was changed"
         )
         assert dump(empty_url) == before
-    assert state(empty_url) is None
+    assert settled_revision(empty_url) is None
     assert cli("migrate", DATABASE_URL=empty_url).code == 0
-    assert state(empty_url) == HEAD
+    assert settled_revision(empty_url) == HEAD
 
 
-def test_a_command_that_no_migration_gives_meets_nothing(empty_url: str, state: State) -> None:
+def test_a_command_that_no_migration_gives_meets_nothing(
+    empty_url: str, settled_revision: SettledRevision
+) -> None:
     """The control: it is the full disk that stops the others, and not that something looks on."""
     with no_room_at(empty_url, "CREATE RULE"):
-        schema.upgrade(empty_url)
-    assert state(empty_url) == HEAD
+        migrations.upgrade(empty_url)
+    assert settled_revision(empty_url) == HEAD
 
 
 SEED = ("seed", "--users", 3, "--tasks", BATCH + 10)
@@ -101,15 +106,15 @@ def test_a_seed_that_meets_a_full_disk_keeps_whole_batches_and_goes_on_later(
         done = cli(*SEED, DATABASE_URL=own_url)
         assert (done.code, done.err) == (
             1,
-            "taskcli: The database's disk is full; what was under way was rolled back\n",
+            "taskcli: The database's disk is full; the transaction was rolled back\n",
         )
-        assert ask(own_url, TASKS) == [left]
+        assert fetch_column(own_url, TASKS) == [left]
     assert cli(*SEED, DATABASE_URL=own_url).code == 0
-    assert ask(own_url, TASKS) == [BATCH + 10]
+    assert fetch_column(own_url, TASKS) == [BATCH + 10]
 
 
 def test_a_seed_with_room_for_all_of_it_meets_nothing(cli: Cli, own_url: str) -> None:
     """The control."""
     with no_room_for(own_url, "tasks", BATCH + 11):
         assert cli(*SEED, DATABASE_URL=own_url).code == 0
-    assert ask(own_url, TASKS) == [BATCH + 10]
+    assert fetch_column(own_url, TASKS) == [BATCH + 10]

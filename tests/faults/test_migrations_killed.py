@@ -16,68 +16,72 @@ from uuid import uuid4
 
 import pytest
 
-from fix_cli import Cli
-from fix_faults import FULL, Figure, Link, Proxy, Trap, Way, behind
-from fix_mortal import Mortal
-from fix_revisions import State
-from fix_schema import do, operations_work, wait_until
-from taskcore import schema
+from faults.faulty_proxy import Direction, FaultyProxy, Link, PlannedCut, behind
+from faults.revisions import SettledRevision
+from support.command import Cli
+from support.figures import FULL, Figure
+from support.killable_postgres import KillablePostgres
+from support.polling import wait_until
+from support.sql import operations_work, run_sql
+from taskcore import migrations
 
 KILLS = 40 if FULL else 2
 SERVER_KILLS = 10 if FULL else 1
-HEAD = schema.head()
+HEAD = migrations.head()
 MORE_THAN_ALL = 10**9
 
 
-class Stalling(Proxy):
-    """Where the other would cut, this one carries nothing any more."""
+class Stalling(FaultyProxy):
+    """Goes silent where the other would cut."""
 
-    def _caught(self, link: Link, way: Way, data: bytes) -> tuple[bytes, Trap | None]:
-        data, trap = super()._caught(link, way, data)
-        if trap is not None:
+    def _until_cut(
+        self, link: Link, direction: Direction, data: bytes
+    ) -> tuple[bytes, PlannedCut | None]:
+        data, cut = super()._until_cut(link, direction, data)
+        if cut is not None:
             self.begin_silence()
-            trap.sprung.set()
+            cut.done.set()
         return data, None
 
 
 @contextmanager
-def stalling(url: str) -> Iterator[Proxy]:
+def stalling(url: str) -> Iterator[FaultyProxy]:
     parts = urlsplit(url)
     assert parts.hostname is not None and parts.port is not None
-    proxy = Stalling((parts.hostname, parts.port))
+    faulty_proxy = Stalling((parts.hostname, parts.port))
     try:
-        yield proxy
+        yield faulty_proxy
     finally:
-        proxy.close()
+        faulty_proxy.close()
 
 
 UP = ("migrate",)
 DOWN = ("migrate", "--down", "--to", "base", "--yes")
-WAYS = [UP, DOWN] if FULL else [UP]
+DIRECTIONS = [UP, DOWN] if FULL else [UP]
 
 
-def length(cli: Cli, url: str, proxy: Proxy, verb: tuple[str, ...] = UP) -> int:
+def length(cli: Cli, url: str, faulty_proxy: FaultyProxy, verb: tuple[str, ...] = UP) -> int:
     """How many bytes a whole migration sends."""
-    trap = proxy.trap("up", MORE_THAN_ALL)
-    assert cli(*verb, DATABASE_URL=behind(proxy, url)).code == 0
-    return MORE_THAN_ALL - trap.after
+    cut = faulty_proxy.cut_after("up", MORE_THAN_ALL)
+    assert cli(*verb, DATABASE_URL=behind(faulty_proxy, url)).code == 0
+    return MORE_THAN_ALL - cut.after
 
 
 def stopped_after(
     cli: Cli,
     url: str,
-    proxy: Proxy,
+    faulty_proxy: FaultyProxy,
     sent: int,
     kill: Callable[[subprocess.Popen[str]], None],
     verb: tuple[str, ...] = UP,
 ) -> tuple[int, str]:
     """A migration that is stopped when it has sent so much: how it ended, and what it said."""
-    trap = proxy.trap("up", sent)
-    process = cli.start(*verb, DATABASE_URL=behind(proxy, url))
-    wait_until(lambda: trap.sprung.is_set() or process.poll() is not None, "the end of the way")
-    assert trap.sprung.is_set(), "it was done before it was stopped"
+    cut = faulty_proxy.cut_after("up", sent)
+    process = cli.start(*verb, DATABASE_URL=behind(faulty_proxy, url))
+    wait_until(lambda: cut.done.is_set() or process.poll() is not None, "the cut")
+    assert cut.done.is_set(), "it was done before it was stopped"
     kill(process)
-    proxy.heal()
+    faulty_proxy.heal()
     _, said = process.communicate(timeout=60)
     return process.returncode, said
 
@@ -89,58 +93,64 @@ def points(whole: int, number: int) -> list[int]:
     return [part * n + chance.randrange(part // 2, part * 9 // 10) for n in range(number)]
 
 
-@pytest.mark.parametrize("verb", WAYS, ids=" ".join)
+@pytest.mark.parametrize("verb", DIRECTIONS, ids=" ".join)
 def test_a_migration_that_is_killed_leaves_all_of_it_or_nothing(
-    verb: tuple[str, ...], cli: Cli, empty_url: str, state: State, figure: Figure
+    verb: tuple[str, ...],
+    cli: Cli,
+    empty_url: str,
+    settled_revision: SettledRevision,
+    figure: Figure,
 ) -> None:
     url = empty_url
     start, end = (None, HEAD) if verb is UP else (HEAD, None)
 
     def put_back() -> None:
-        schema.upgrade(url)
+        migrations.upgrade(url)
         if start is None:
-            schema.downgrade(url, "base")
+            migrations.downgrade(url, "base")
 
     put_back()
     seen = []
-    with stalling(url) as proxy:
-        whole = length(cli, url, proxy, verb)
+    with stalling(url) as faulty_proxy:
+        whole = length(cli, url, faulty_proxy, verb)
         put_back()
         for sent in points(whole, KILLS):
-            code, _ = stopped_after(cli, url, proxy, sent, subprocess.Popen.kill, verb)
+            code, _ = stopped_after(cli, url, faulty_proxy, sent, subprocess.Popen.kill, verb)
             assert code == -signal.SIGKILL
-            seen.append(state(url))
+            seen.append(settled_revision(url))
             if seen[-1] == end:
                 put_back()
     assert set(seen) <= {start, end}
     assert start in seen
     assert cli(*verb, DATABASE_URL=url).code == 0
-    assert state(url) == end
-    schema.upgrade(url)
-    do(url, "INSERT INTO users (id) VALUES ('alice')")
+    assert settled_revision(url) == end
+    migrations.upgrade(url)
+    run_sql(url, "INSERT INTO users (id) VALUES ('alice')")
     assert operations_work(url, "alice")
     figure(f"{KILLS} x {' '.join(verb)} killed: {seen.count(end)} done, the others undone, 0 half")
 
 
 def test_a_migration_whose_database_is_killed_says_one_sentence_and_leaves_nothing(
-    cli: Cli, mortal: Mortal, state: State
+    cli: Cli, killable_postgres: KillablePostgres, settled_revision: SettledRevision
 ) -> None:
     name = f"killed_{uuid4().hex}"
-    do(mortal.owner_url, f"CREATE DATABASE {name}")
+    run_sql(killable_postgres.owner_url, f"CREATE DATABASE {name}")
     try:
-        url = mortal.server.url_for(name)
-        with stalling(url) as proxy:
-            whole = length(cli, url, proxy)
-            schema.downgrade(url, "base")
+        url = killable_postgres.server.url_for(name)
+        with stalling(url) as faulty_proxy:
+            whole = length(cli, url, faulty_proxy)
+            migrations.downgrade(url, "base")
             for sent in points(whole // 2, SERVER_KILLS):
-                code, said = stopped_after(cli, url, proxy, sent, lambda _: mortal.kill())
-                mortal.start()
+                code, said = stopped_after(
+                    cli, url, faulty_proxy, sent, lambda _: killable_postgres.kill()
+                )
+                killable_postgres.start()
                 assert (code, said.count("\n")) == (1, 1), said
-                assert state(url) is None
+                assert settled_revision(url) is None
         assert cli("migrate", DATABASE_URL=url).code == 0
-        assert state(url) == HEAD
+        assert settled_revision(url) == HEAD
     finally:
-        do(mortal.owner_url, f"DROP DATABASE {name} WITH (FORCE)")
+        run_sql(killable_postgres.owner_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.parametrize(
@@ -150,9 +160,11 @@ def test_a_migration_whose_database_is_killed_says_one_sentence_and_leaves_nothi
         "UPDATE taskcore_version SET version_num = '0001'",
     ],
 )
-def test_a_revision_that_is_applied_by_half_is_seen(own_url: str, state: State, half: str) -> None:
+def test_a_revision_that_is_applied_by_half_is_seen(
+    own_url: str, settled_revision: SettledRevision, half: str
+) -> None:
     """The control."""
-    assert state(own_url) == HEAD
-    do(own_url, half)
+    assert settled_revision(own_url) == HEAD
+    run_sql(own_url, half)
     with pytest.raises(AssertionError, match="this is not 000"):
-        state(own_url)
+        settled_revision(own_url)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import psycopg
 
-from fix_cli import Cli
-from fix_faults import FULL
-from fix_revisions import State
-from fix_schema import ask, wait_for_waiters
-from taskcore import schema
+from faults.revisions import SettledRevision
+from support.command import Cli
+from support.figures import FULL
+from support.sql import fetch_column, wait_for_lock_waiters
+from taskcore import migrations
+from taskcore.migrations import lock
 
 PROCESSES = 20 if FULL else 3
 
 
 def test_processes_that_migrate_at_once_all_succeed_and_one_of_them_does_it(
-    cli: Cli, empty_url: str, state: State
+    cli: Cli, empty_url: str, settled_revision: SettledRevision
 ) -> None:
-    with psycopg.connect(empty_url, autocommit=True) as gun:
-        gun.execute("SELECT pg_advisory_lock(%s)", [schema._LOCK])
+    with psycopg.connect(empty_url, autocommit=True) as blocker:
+        blocker.execute("SELECT pg_advisory_lock(%s)", [lock._NUMBER])
         racing = [cli.start("migrate", DATABASE_URL=empty_url) for _ in range(PROCESSES)]
-        wait_for_waiters(empty_url, PROCESSES, "advisory")
-        assert ask(empty_url, "SELECT to_regclass('public.tasks')") == [None]
+        wait_for_lock_waiters(empty_url, PROCESSES, "advisory")
+        assert fetch_column(empty_url, "SELECT to_regclass('public.tasks')") == [None]
     said = [process.communicate(timeout=60)[1] for process in racing]
     assert [process.returncode for process in racing] == [0] * PROCESSES
-    for revision, _ in schema.history():
+    for revision, _ in migrations.history():
         assert sum(f"up to {revision}:" in text for text in said) == 1
-    assert state(empty_url) == schema.head()
+    assert settled_revision(empty_url) == migrations.head()

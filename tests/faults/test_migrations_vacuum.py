@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fix_schema import ask, do, wait_until
-from taskcore import embedded, schema
+from support.polling import wait_until
+from support.sql import fetch_column, run_sql
+from taskcore import embedded, migrations
 from taskcore.errors import SchemaLocked
 
 VACUUMS = "SELECT pid FROM pg_stat_progress_vacuum WHERE relid = 'public.tasks'::regclass"
@@ -15,8 +16,8 @@ VACUUMS = "SELECT pid FROM pg_stat_progress_vacuum WHERE relid = 'public.tasks':
 def vacuumed(cluster: embedded.Server) -> str:
     """A database whose tasks are being vacuumed, so slowly that it takes for ever."""
     url = cluster.url
-    schema.upgrade(url)
-    do(
+    migrations.upgrade(url)
+    run_sql(
         url,
         "INSERT INTO users (id) VALUES ('alice')",
         "INSERT INTO tasks (user_id, id, title) "
@@ -28,14 +29,14 @@ def vacuumed(cluster: embedded.Server) -> str:
         "ALTER SYSTEM SET autovacuum_naptime = 1",
         "SELECT pg_reload_conf()",
     )
-    wait_until(lambda: bool(ask(url, VACUUMS)), "a vacuum")
+    wait_until(lambda: bool(fetch_column(url, VACUUMS)), "a vacuum")
     return url
 
 
 def test_a_migration_need_not_wait_for_a_vacuum(vacuumed: str) -> None:
-    (worker,) = ask(vacuumed, VACUUMS)
+    (worker,) = fetch_column(vacuumed, VACUUMS)
     # The control: it is in the way of who gives up too early.
     with pytest.raises(SchemaLocked, match=f"process {worker}"):
-        schema.downgrade(vacuumed, lock_timeout=0.5)
-    schema.downgrade(vacuumed)
-    assert schema.current(vacuumed) != schema.head()
+        migrations.downgrade(vacuumed, lock_timeout=0.5)
+    migrations.downgrade(vacuumed)
+    assert migrations.current(vacuumed) != migrations.head()

@@ -11,70 +11,71 @@ from typing import TypeAlias
 import psycopg
 import pytest
 
-from fix_api import Api, Serve, serving
-from fix_contract import create
-from fix_faults import FIRST_SUCCESS, FULL, GRACE, Figure, Proxy, behind, in_front_of
-from fix_load import Load
-from fix_mortal import LOGIN, Mortal, waiters
-from fix_schema import PASSWORD, do
+from faults.faulty_proxy import FaultyProxy, behind, proxy_for
+from support.api_server import Api, Serve, serving
+from support.figures import FIRST_SUCCESS, FULL, GRACE, Figure
+from support.http_contract import create
+from support.killable_postgres import LOGIN, KillablePostgres, lock_waiters
+from support.load import Load
+from support.sql import PASSWORD, run_sql
 
 DEADLINE = 5.0 if FULL else 1.0
 POOL = 3
-PEOPLE = 8
+USERS = 8
 
-Outage: TypeAlias = Callable[[Mortal, Proxy], AbstractContextManager[None]]
+Outage: TypeAlias = Callable[[KillablePostgres, FaultyProxy], AbstractContextManager[None]]
 
 
 @contextmanager
-def down(mortal: Mortal, _: Proxy) -> Iterator[None]:
-    mortal.stop()
+def down(killable_postgres: KillablePostgres, _: FaultyProxy) -> Iterator[None]:
+    killable_postgres.stop()
     try:
         yield
     finally:
-        mortal.start()
+        killable_postgres.start()
 
 
 @contextmanager
-def hanging(mortal: Mortal, _: Proxy) -> Iterator[None]:
-    with mortal.frozen():
+def hanging(killable_postgres: KillablePostgres, _: FaultyProxy) -> Iterator[None]:
+    with killable_postgres.frozen():
         yield
 
 
 @contextmanager
-def silent(_: Mortal, proxy: Proxy) -> Iterator[None]:
-    proxy.begin_silence()
+def silent(_: KillablePostgres, faulty_proxy: FaultyProxy) -> Iterator[None]:
+    faulty_proxy.begin_silence()
     yield
-    proxy.heal()
+    faulty_proxy.heal()
 
 
 @contextmanager
-def resetting(_: Mortal, proxy: Proxy) -> Iterator[None]:
-    proxy.begin_resets()
+def resetting(_: KillablePostgres, faulty_proxy: FaultyProxy) -> Iterator[None]:
+    faulty_proxy.begin_resets()
     yield
-    proxy.heal()
+    faulty_proxy.heal()
 
 
 @contextmanager
-def slow(_: Mortal, proxy: Proxy) -> Iterator[None]:
-    proxy.begin_delay(10)
+def slow(_: KillablePostgres, faulty_proxy: FaultyProxy) -> Iterator[None]:
+    faulty_proxy.begin_delay(10)
     yield
-    proxy.heal()
+    faulty_proxy.heal()
 
 
 @contextmanager
-def refusing(mortal: Mortal, _: Proxy) -> Iterator[None]:
-    do(mortal.owner_url, f"ALTER ROLE {LOGIN} CONNECTION LIMIT 0")
-    mortal.terminate_backends()
+def refusing(killable_postgres: KillablePostgres, _: FaultyProxy) -> Iterator[None]:
+    run_sql(killable_postgres.owner_url, f"ALTER ROLE {LOGIN} CONNECTION LIMIT 0")
+    killable_postgres.terminate_backends()
     yield
-    do(mortal.owner_url, f"ALTER ROLE {LOGIN} CONNECTION LIMIT -1")
+    run_sql(killable_postgres.owner_url, f"ALTER ROLE {LOGIN} CONNECTION LIMIT -1")
 
 
 @contextmanager
-def password_changed(mortal: Mortal, _: Proxy) -> Iterator[None]:
-    do(mortal.owner_url, f"ALTER ROLE {LOGIN} PASSWORD 'another'")
-    mortal.terminate_backends()
+def password_changed(killable_postgres: KillablePostgres, _: FaultyProxy) -> Iterator[None]:
+    run_sql(killable_postgres.owner_url, f"ALTER ROLE {LOGIN} PASSWORD 'another'")
+    killable_postgres.terminate_backends()
     yield
-    do(mortal.owner_url, f"ALTER ROLE {LOGIN} PASSWORD '{PASSWORD}'")
+    run_sql(killable_postgres.owner_url, f"ALTER ROLE {LOGIN} PASSWORD '{PASSWORD}'")
 
 
 OUTAGES: dict[str, Outage] = {
@@ -90,51 +91,60 @@ SOME = ("down", "hanging", "refusing")
 AWAY = {"down": 70.0, "silent": 20.0}
 
 
-def restarted(mortal: Mortal) -> None:
-    mortal.stop()
-    mortal.start()
+def restarted(killable_postgres: KillablePostgres) -> None:
+    killable_postgres.stop()
+    killable_postgres.start()
 
 
-def killed(mortal: Mortal) -> None:
-    mortal.kill()
-    mortal.start()
+def killed(killable_postgres: KillablePostgres) -> None:
+    killable_postgres.kill()
+    killable_postgres.start()
 
 
 MOMENTS = {
     "restarted": restarted,
     "killed": killed,
-    "all backends terminated": Mortal.terminate_backends,
+    "all backends terminated": KillablePostgres.terminate_backends,
 }
 
 
 @pytest.fixture(scope="module")
-def wire(mortal: Mortal) -> Iterator[Proxy]:
-    with in_front_of(mortal.url) as proxy:
-        yield proxy
+def faulty_proxy(killable_postgres: KillablePostgres) -> Iterator[FaultyProxy]:
+    with proxy_for(killable_postgres.url) as faulty_proxy:
+        yield faulty_proxy
 
 
 @pytest.fixture(scope="module")
-def api(mortal: Mortal, wire: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def api(
+    killable_postgres: KillablePostgres,
+    faulty_proxy: FaultyProxy,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Api]:
     """One server that lives through it all."""
     log = tmp_path_factory.mktemp("outages") / "log"
-    with serving(behind(wire, mortal.url), log, _terms(DEADLINE)) as running:
+    with serving(behind(faulty_proxy, killable_postgres.url), log, _terms(DEADLINE)) as running:
         yield running
 
 
 @pytest.fixture
-def load(api: Api, mortal: Mortal) -> Load:
-    return Load(api, [mortal.new_user() for _ in range(PEOPLE)])
+def load(api: Api, killable_postgres: KillablePostgres) -> Load:
+    return Load(api, [killable_postgres.new_user() for _ in range(USERS)])
 
 
 @pytest.mark.parametrize("name", OUTAGES if FULL else SOME)
 def test_an_outage_is_503_quickly_and_ends_by_itself(
-    name: str, load: Load, api: Api, mortal: Mortal, wire: Proxy, figure: Figure
+    name: str,
+    load: Load,
+    api: Api,
+    killable_postgres: KillablePostgres,
+    faulty_proxy: FaultyProxy,
+    figure: Figure,
 ) -> None:
     with load.running():
-        load.wait_for(PEOPLE * 2, since=0)
-        with OUTAGES[name](mortal, wire):
+        load.wait_for(USERS * 2, since=0)
+        with OUTAGES[name](killable_postgres, faulty_proxy):
             began = monotonic()
-            load.wait_for(PEOPLE, since=began, code="database_unavailable")
+            load.wait_for(USERS, since=began, code="database_unavailable")
             load.wait_for_health("/health/live", 200, since=began)
             load.wait_for_health("/health/ready", 503, since=began)
             while FULL and monotonic() < began + AWAY.get(name, 0):
@@ -143,50 +153,52 @@ def test_an_outage_is_503_quickly_and_ends_by_itself(
         back = monotonic()
         first = load.first_success(back)
         load.wait_for_health("/health/ready", 200, since=back)
-        load.wait_for(PEOPLE, since=monotonic())
+        load.wait_for(USERS, since=monotonic())
     assert {answer.status for answer in during} == {503}
     _all_quick(load)
     slowest = max(answer.seconds for answer in during)
     figure(f"outage, {name}: slowest 503 {slowest:.1f} s, first success after {first:.2f} s")
     assert first < FIRST_SUCCESS
-    assert _slots(api, mortal) == POOL
+    assert _slots(api, killable_postgres) == POOL
 
 
 @pytest.mark.parametrize("name", MOMENTS)
 def test_a_moment_without_connections_passes(
-    name: str, load: Load, api: Api, mortal: Mortal, figure: Figure
+    name: str, load: Load, api: Api, killable_postgres: KillablePostgres, figure: Figure
 ) -> None:
     with load.running():
-        load.wait_for(PEOPLE * 2, since=0)
-        MOMENTS[name](mortal)
+        load.wait_for(USERS * 2, since=0)
+        MOMENTS[name](killable_postgres)
         back = monotonic()
         first = load.first_success(back)
-        load.wait_for(PEOPLE * 4, since=back)
+        load.wait_for(USERS * 4, since=back)
         load.wait_for_health("/health/ready", 200, since=back)
     _all_quick(load)
     figure(f"{name}: first success after {first:.2f} s")
     assert first < FIRST_SUCCESS
-    assert _slots(api, mortal) == POOL
+    assert _slots(api, killable_postgres) == POOL
 
 
 def test_nobody_is_told_503_when_all_is_well(load: Load) -> None:
     """The control: the same load, without an outage."""
     with load.running():
-        load.wait_for(PEOPLE * 20, since=0)
+        load.wait_for(USERS * 20, since=0)
         load.wait_for_health("/health/ready", 200, since=0)
     assert set(load.counts()) == {(200, "")}
 
 
-def test_a_late_503_and_a_lost_slot_would_be_seen(serve: Serve, mortal: Mortal) -> None:
+def test_a_late_503_and_a_lost_slot_would_be_seen(
+    serve: Serve, killable_postgres: KillablePostgres
+) -> None:
     """The control: a server with a longer deadline, and with one connection less."""
     terms = {**_terms(DEADLINE + GRACE + 1), "TASKAPI_POOL_SIZE": str(POOL - 1)}
-    with serve(mortal.url, **terms) as api:
-        load = Load(api, [mortal.new_user()])
+    with serve(killable_postgres.url, **terms) as api:
+        load = Load(api, [killable_postgres.new_user()])
         with load.running():
             load.wait_for(2, since=0)
-            with mortal.frozen():
+            with killable_postgres.frozen():
                 load.wait_for(1, since=0, code="database_unavailable")
-        assert _slots(api, mortal) == POOL - 1
+        assert _slots(api, killable_postgres) == POOL - 1
     with pytest.raises(AssertionError, match="late"):
         _all_quick(load)
 
@@ -205,12 +217,12 @@ def _all_quick(load: Load) -> None:
     assert {answer.status for path, answer in load.health if path == "/health/live"} == {200}
 
 
-def _slots(api: Api, mortal: Mortal) -> int:
+def _slots(api: Api, killable_postgres: KillablePostgres) -> int:
     """How many requests the pool lets into the database at once, of one more than it should."""
-    user = mortal.new_user()
+    user = killable_postgres.new_user()
     with (
         api.client(user) as client,
-        psycopg.connect(mortal.owner_url) as holder,
+        psycopg.connect(killable_postgres.owner_url) as holder,
         ThreadPoolExecutor(POOL + 1) as threads,
     ):
         task = create(client)["id"]
@@ -219,7 +231,7 @@ def _slots(api: Api, mortal: Mortal) -> int:
         waiting = [threads.submit(client.patch, path) for _ in range(POOL + 1)]
         most = 0
         while not any(future.done() for future in waiting):
-            most = max(most, len(waiters(mortal.owner_url)))
+            most = max(most, len(lock_waiters(killable_postgres.owner_url)))
         holder.rollback()
         assert {future.result(30).status_code for future in waiting} <= {200, 503}
         return most

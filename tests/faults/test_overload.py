@@ -11,10 +11,11 @@ import httpx
 import psutil
 import pytest
 
-from fix_api import Api, serving, token
-from fix_contract import create
-from fix_faults import FULL, GRACE, Figure, Proxy, behind, in_front_of
-from fix_mortal import Mortal
+from faults.faulty_proxy import FaultyProxy, behind, proxy_for
+from support.api_server import Api, serving, token
+from support.figures import FULL, GRACE, Figure
+from support.http_contract import create
+from support.killable_postgres import KillablePostgres
 
 CLIENTS = 500 if FULL else 100
 TURNS = 4 if FULL else 2
@@ -25,20 +26,22 @@ MEGABYTES = 40
 
 
 @pytest.fixture
-def slow(mortal: Mortal) -> Iterator[Proxy]:
-    with in_front_of(mortal.url) as proxy:
+def slow(killable_postgres: KillablePostgres) -> Iterator[FaultyProxy]:
+    with proxy_for(killable_postgres.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def api(mortal: Mortal, slow: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def api(
+    killable_postgres: KillablePostgres, slow: FaultyProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
     terms = {
         "TASKAPI_POOL_SIZE": str(POOL),
         "TASKAPI_POOL_QUEUE": str(QUEUE),
         "TASKAPI_DEADLINE": str(DEADLINE),
     }
     log = tmp_path_factory.mktemp("overload") / "log"
-    with serving(behind(slow, mortal.url), log, terms) as running:
+    with serving(behind(slow, killable_postgres.url), log, terms) as running:
         yield running
 
 
@@ -73,15 +76,15 @@ async def rush(api: Api, users: dict[str, str]) -> list[tuple[str, httpx.Respons
 
 
 def test_beyond_its_capacity_a_server_refuses_quickly_and_answers_rightly(
-    api: Api, mortal: Mortal, slow: Proxy, figure: Figure
+    api: Api, killable_postgres: KillablePostgres, slow: FaultyProxy, figure: Figure
 ) -> None:
     kept = {}
     for _ in range(CLIENTS):
-        user = mortal.new_user()
+        user = killable_postgres.new_user()
         with api.client(user) as client:
             kept[user] = create(client)["id"]
     server = psutil.Process(api.process.pid)
-    with api.client(mortal.new_user()) as alone:
+    with api.client(killable_postgres.new_user()) as alone:
         before, memory = usual(alone), server.memory_info().rss
         slow.begin_delay(DELAY)
         answers = asyncio.run(rush(api, kept))
@@ -112,11 +115,13 @@ def test_beyond_its_capacity_a_server_refuses_quickly_and_answers_rightly(
     )
 
 
-def test_within_its_capacity_nobody_is_refused(api: Api, mortal: Mortal, slow: Proxy) -> None:
+def test_within_its_capacity_nobody_is_refused(
+    api: Api, killable_postgres: KillablePostgres, slow: FaultyProxy
+) -> None:
     """The control: as many as there are connections and places in the queue, in time for all."""
     kept = {}
     for _ in range(POOL * 2):
-        user = mortal.new_user()
+        user = killable_postgres.new_user()
         with api.client(user) as client:
             kept[user] = create(client)["id"]
     slow.begin_delay(DELAY)

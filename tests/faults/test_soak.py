@@ -16,11 +16,11 @@ import psutil
 import psycopg
 import pytest
 
-from fix_api import Serve
-from fix_crowd import Person, crowd, differences
-from fix_faults import FULL, Figure
-from fix_load import Load
-from fix_mortal import Mortal
+from faults.writers import Writer, differences, writing
+from support.api_server import Serve
+from support.figures import FULL, Figure
+from support.killable_postgres import KillablePostgres
+from support.load import Load
 
 SECONDS = float(os.environ.get("TASKCORE_TEST_SOAK", "60" if FULL else "5"))
 WRITERS, READERS = 6, 4
@@ -67,15 +67,17 @@ def sampled(server: psutil.Process, admin: psycopg.Connection) -> Sample:
     return Sample(memory, server.num_fds(), server.num_threads(), row[0])
 
 
-def test_nothing_grows_under_mixed_load(serve: Serve, mortal: Mortal, figure: Figure) -> None:
-    people = [Person(mortal.new_user()) for _ in range(WRITERS)]
+def test_nothing_grows_under_mixed_load(
+    serve: Serve, killable_postgres: KillablePostgres, figure: Figure
+) -> None:
+    writers = [Writer(killable_postgres.new_user()) for _ in range(WRITERS)]
     samples: list[Sample] = []
     with (
-        serve(mortal.url) as api,
-        psycopg.connect(mortal.owner_url, autocommit=True) as admin,
-        crowd(people, lambda: api.base),
+        serve(killable_postgres.url) as api,
+        psycopg.connect(killable_postgres.owner_url, autocommit=True) as admin,
+        writing(writers, lambda: api.base),
     ):
-        load = Load(api, [mortal.new_user() for _ in range(READERS)])
+        load = Load(api, [killable_postgres.new_user() for _ in range(READERS)])
         server = psutil.Process(api.process.pid)
         with load.running():
             end, never = monotonic() + SECONDS, threading.Event()
@@ -85,9 +87,13 @@ def test_nothing_grows_under_mixed_load(serve: Serve, mortal: Mortal, figure: Fi
     assert grown(samples) == []
     assert {sample.left_open for sample in samples} == {0}
     assert set(load.counts()) == {(200, "")}
-    assert not any(person.refused for person in people)
-    assert differences(people, mortal.owner_url) == {"lost": [], "doubled": [], "torn": []}
-    written = sum(person.acknowledged.total() for person in people)
+    assert not any(writer.refused for writer in writers)
+    assert differences(writers, killable_postgres.owner_url) == {
+        "lost": [],
+        "doubled": [],
+        "torn": [],
+    }
+    written = sum(writer.acknowledged.total() for writer in writers)
     first, last = samples[len(samples) // 3], samples[-1]
     figure(
         f"soak of {SECONDS:g} s: {written} writes, {len(load.answers)} others; "

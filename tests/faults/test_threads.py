@@ -8,7 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from fix_faults import FULL, Figure, Proxy
+from faults.faulty_proxy import FaultyProxy
+from support.figures import FULL, Figure
 from taskcore import (
     Database,
     DatabaseUnavailable,
@@ -26,7 +27,7 @@ CUTS = 10 if FULL else 3
 
 
 def test_threads_share_a_database_whose_connections_are_cut(
-    proxy: Proxy, proxy_url: str, make_user: Callable[[], str], figure: Figure
+    faulty_proxy: FaultyProxy, faulty_url: str, make_user: Callable[[], str], figure: Figure
 ) -> None:
     ends: Counter[str] = Counter()
     turns = threading.Semaphore(0)
@@ -38,7 +39,7 @@ def test_threads_share_a_database_whose_connections_are_cut(
         start.wait()
         for turn in range(TURNS):
             try:
-                op: Op[Any, Any] = list_tasks(owner) if turn % 2 else toggle_task(owner, task)
+                op: Op[Any] = list_tasks(owner) if turn % 2 else toggle_task(owner, task)
                 found = database.run(op)
             except DatabaseUnavailable:
                 mine["unavailable"] += 1
@@ -51,7 +52,7 @@ def test_threads_share_a_database_whose_connections_are_cut(
 
     owners = [make_user() for _ in range(THREADS)]
     with (
-        Database(proxy_url, min_size=4, max_size=4, timeout=30) as database,
+        Database(faulty_url, min_size=4, max_size=4, timeout=30) as database,
         ThreadPoolExecutor(THREADS) as threads,
     ):
         working = [threads.submit(work, owner) for owner in owners]
@@ -59,7 +60,7 @@ def test_threads_share_a_database_whose_connections_are_cut(
         for _ in range(CUTS):
             for _ in range(THREADS * TURNS // (CUTS + 2)):
                 assert turns.acquire(timeout=60)
-            proxy.cut()
+            faulty_proxy.cut()
         for future in working:
             ends += future.result(120)
         for owner in owners:
@@ -67,5 +68,5 @@ def test_threads_share_a_database_whose_connections_are_cut(
     assert ends.total() == THREADS * TURNS
     # The control: there was something to cope with, and it was coped with.
     assert 0 < ends["unavailable"] < ends["done"]
-    assert proxy.connections > 4
+    assert faulty_proxy.connections > 4
     figure(f"{THREADS} threads, {CUTS} cuts: {ends['done']} done, {ends['unavailable']} refused")

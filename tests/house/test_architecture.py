@@ -23,7 +23,7 @@ FORBIDDEN = {
     "taskapi": TERMINAL | {"taskcli"},
     "taskcli": set[str](),
 }
-WAITING = {"taskcore/database.py", "taskcore/session.py"}
+WAITING = {"taskcore/execution/database.py", "taskcore/execution/session.py"}
 
 every_source = pytest.mark.parametrize("name", PATHS)
 
@@ -124,7 +124,7 @@ def test_the_core_waits_in_its_drivers_only(name: str) -> None:
 )
 def test_waiting_is_seen(bad: str) -> None:
     assert waits(bad)
-    assert waits(PATHS["taskcore/database.py"].read_text())
+    assert waits(PATHS["taskcore/execution/database.py"].read_text())
     assert not waits("def f():\n    return [x for x in y]")
 
 

@@ -17,6 +17,7 @@ FOLDERS = {"taskcore": "taskcore", "taskapi": "taskapi", "taskcore-cli": "taskcl
 TOP_LEVEL = {
     ".ci",
     ".gitignore",
+    ".pre-commit-config.yaml",
     "LICENSE",
     "README.md",
     "noxfile.py",

@@ -15,8 +15,9 @@ from packaging.utils import canonicalize_name
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from fix_api import free_port
-from fix_cli import Cli, until
+from support.command import Cli
+from support.polling import wait_until
+from support.ports import port_served
 from taskapi.settings import Settings, variable
 from taskcli.__main__ import app
 from taskcore import embedded
@@ -102,9 +103,9 @@ def test_a_command_that_ends_ends_well(command: str, cli: Cli, own_url: str, sec
 @pytest.mark.parametrize("command", sorted(SERVES))
 def test_a_command_that_serves_answers(command: str, cli: Cli, url: str, secret: str) -> None:
     _, *arguments = shlex.split(command)
-    port = free_port()
-    variables = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": secret, "PORT": str(port)}
+    variables = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": secret, "PORT": "0"}
     process = cli.start(*arguments, **variables, TASKAPI_DRAIN_SECONDS="0")
+    port = port_served(process)
 
     def answers() -> bool:
         try:
@@ -112,7 +113,7 @@ def test_a_command_that_serves_answers(command: str, cli: Cli, url: str, secret:
         except httpx.TransportError:
             return False
 
-    until(answers, "an answer")
+    wait_until(answers, "an answer")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import literal, or_, select
 
-from fix_locks import FILTERED, STATEMENTS, unfiltered
-from taskcore import Task, operations
-from taskcore.effects import Statement
+from support.unfiltered import FILTERED, STATEMENTS, unfiltered
+from taskcore import Task
+from taskcore.execution.op import Statement
+from taskcore.tasks import operations
 
 SOURCE = Path(operations.__file__).read_text()
 _TASKS = Task.__table__

@@ -15,10 +15,10 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from fix_api import Api, serving
-from fix_contract import Json, create
-from fix_faults import Figure
-from fix_pooler import POOL_SIZES, Mode, pooling
+from support.api_server import Api, serving
+from support.figures import Figure
+from support.http_contract import Json, create
+from support.pgbouncer import POOL_SIZES, Mode, running_pgbouncer
 
 USERS = 25
 # So many that each pooled connection of the server has to wait for one of PostgreSQL's.
@@ -28,7 +28,7 @@ MODES: list[Mode] = ["transaction", "session"]
 
 
 @dataclass
-class Person:
+class CheckingUser:
     """A user, and what they were told that they should not have been."""
 
     api: Api
@@ -39,7 +39,7 @@ class Person:
     errors: list[str] = field(default_factory=list)
     foreign_rows: list[object] = field(default_factory=list)
 
-    def live(self, start: Barrier, requests: int) -> None:
+    def work(self, start: Barrier, requests: int) -> None:
         chance = random.Random(self.user)
         own: list[str] = []
         with self.api.client(self.sends or self.user) as client:
@@ -80,10 +80,10 @@ class Person:
         return rows
 
 
-def load(people: list[Person], requests: int) -> None:
-    start = Barrier(len(people), timeout=60)
-    with ThreadPoolExecutor(len(people)) as threads:
-        for done in [threads.submit(p.live, start, requests // len(people)) for p in people]:
+def load(users: list[CheckingUser], requests: int) -> None:
+    start = Barrier(len(users), timeout=60)
+    with ThreadPoolExecutor(len(users)) as threads:
+        for done in [threads.submit(user.work, start, requests // len(users)) for user in users]:
             done.result()
 
 
@@ -120,16 +120,16 @@ def test_ten_thousand_requests_meet_no_error_and_no_foreign_row(
         "TASKAPI_POOL_SIZE": SERVERS_POOL,
         "TASKAPI_TRANSACTION_POOLER": str(mode == "transaction").lower(),
     }
-    with pooling(url, mode) as route, serving(route(url), log, settings) as api:
-        people = [Person(api, user, victim) for user in users]
-        load(people, REQUESTS)
+    with running_pgbouncer(url, mode) as route, serving(route(url), log, settings) as api:
+        checking = [CheckingUser(api, user, victim) for user in users]
+        load(checking, REQUESTS)
         (stats,) = console(route(url), "SHOW STATS")
         connections = len(console(route(url), "SHOW SERVERS"))
         clients = len(console(route(url), "SHOW CLIENTS"))
         assert api.stop() == 0
-    assert sum(person.requests for person in people) == REQUESTS
-    assert [error for person in people for error in person.errors] == []
-    assert [row for person in people for row in person.foreign_rows] == []
+    assert sum(user.requests for user in checking) == REQUESTS
+    assert [error for user in checking for error in user.errors] == []
+    assert [row for user in checking for row in user.foreign_rows] == []
     # They went this way, and over fewer connections than there are clients.
     assert stats["total_xact_count"] >= REQUESTS
     assert 1 <= connections <= POOL_SIZES[mode]
@@ -143,15 +143,15 @@ def test_statements_left_prepared_behind_the_transaction_pooler_are_seen_as_erro
 ) -> None:
     """The control: the same load, and the server believes that it has connections of its own."""
     settings = {"TASKAPI_POOL_SIZE": SERVERS_POOL, "TASKAPI_TRANSACTION_POOLER": "false"}
-    with pooling(url, "transaction") as route, serving(route(url), log, settings) as api:
-        people = [Person(api, user, victim) for user in users]
-        load(people, 10 * USERS)
-    errors = [error for person in people for error in person.errors]
+    with running_pgbouncer(url, "transaction") as route, serving(route(url), log, settings) as api:
+        checking = [CheckingUser(api, user, victim) for user in users]
+        load(checking, 10 * USERS)
+    errors = [error for user in checking for error in user.errors]
     assert [error for error in errors if "internal_error" in error]
 
 
 def test_a_foreign_row_would_be_seen(api: Api, alice: str, bob: str, victim: str) -> None:
     """The control: whoever takes bob's token for alice's is told of bob's tasks."""
-    astray = Person(api, alice, victim, sends=bob)
+    astray = CheckingUser(api, alice, victim, sends=bob)
     load([astray], 3)
     assert len(astray.foreign_rows) == 2 + 1  # created, listed, and read

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from fix_pooler import Mode, pooling
-from fix_ways import Driver
+from support.drivers import Driver
+from support.pgbouncer import Mode, running_pgbouncer
 from taskcore import DatabaseFault, list_tasks
 
 
@@ -17,10 +17,10 @@ def ask_by_two(url: str, alice: str, driver: Driver) -> Callable[[Mode, int, boo
     """Two clients with a connection each, who ask the same through so many of PostgreSQL's."""
 
     def ask(mode: Mode, connections: int, prepare: bool) -> None:
-        with pooling(url, mode, connections) as route, ExitStack() as stack:
+        with running_pgbouncer(url, mode, connections) as route, ExitStack() as stack:
             terms = {"min_size": 1, "max_size": 1, "prepare": prepare}
-            ways = [stack.enter_context(driver(route(url), **terms)) for _ in range(2)]
-            for run in ways * 2:
+            runs = [stack.enter_context(driver(route(url), **terms)) for _ in range(2)]
+            for run in runs * 2:
                 assert run(list_tasks(alice)) == []
 
     return ask
@@ -49,10 +49,10 @@ def test_behind_the_session_pooler_they_may_stay_on(
 def test_a_host_that_is_named_as_a_pooler_switches_them_off(
     url: str, alice: str, driver: Driver
 ) -> None:
-    with pooling(url, "transaction", 1) as route, ExitStack() as stack:
+    with running_pgbouncer(url, "transaction", 1) as route, ExitStack() as stack:
         login, _, rest = route(url).rpartition("@127.0.0.1")
         # The address stands beside the name, which nobody looks up.
         named = f"{login}@ep-of-a-test-pooler{rest}?hostaddr=127.0.0.1"
-        ways = [stack.enter_context(driver(named, min_size=1, max_size=1)) for _ in range(2)]
-        for run in ways * 2:
+        runs = [stack.enter_context(driver(named, min_size=1, max_size=1)) for _ in range(2)]
+        for run in runs * 2:
             assert run(list_tasks(alice)) == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from fix_api import Api, token
+from support.api_server import Api, token
 
 PROGRAM = Path(__file__).parent / "build" / "crud.js"
 

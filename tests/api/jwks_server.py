@@ -1,0 +1,124 @@
+"""A JWKS endpoint on loopback, which can be told to fail in every way that one fails."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any, TypeAlias
+
+Answer: TypeAlias = tuple[int, dict[str, str], bytes]
+
+
+def _ok(body: bytes, **headers: str) -> Answer:
+    return 200, {"Content-Type": "application/json", **headers}, body
+
+
+def _twice(document: bytes) -> bytes:
+    keys = json.loads(document)["keys"]
+    return json.dumps({"keys": [*keys, {**keys[0], "alg": "none"}]}).encode()
+
+
+# Each answer is as close to a good one as its fault allows: the keys are in most of them.
+FAULTS: dict[str, Callable[[bytes], Answer]] = {
+    "500": lambda good: (500, {}, good),
+    "404": lambda good: (404, {}, good),
+    "201": lambda good: (201, {}, good),
+    "redirect": lambda good: (302, {"Location": "/moved"}, good),
+    "permanent redirect": lambda good: (308, {"Location": "/moved"}, good),
+    "cut off": lambda good: _ok(good, **{"Content-Length": str(len(good) + 10)}),
+    "half of it": lambda good: _ok(good[: len(good) // 2]),
+    "10 MB": lambda good: _ok(good + b" " * 10_000_000),
+    "a byte too large": lambda good: _ok(good.ljust(256 * 1024 + 1)),
+    "HTML": lambda good: (200, {"Content-Type": "text/html"}, b"<!doctype html><p>Sign in"),
+    "nothing": lambda good: _ok(b""),
+    "no keys": lambda good: _ok(b'{"keys":[]}'),
+    "no list": lambda good: _ok(b'{"keys":{}}'),
+    "bare list": lambda good: _ok(json.dumps(json.loads(good)["keys"]).encode()),
+    "unusable keys": lambda good: _ok(b'{"keys":[{"kty":"oct","k":"AAAA","kid":"EdDSA-0"},7]}'),
+    "gzip": lambda good: _ok(gzip.compress(good), **{"Content-Encoding": "gzip"}),
+    "UTF-16": lambda good: _ok(good.decode().encode("utf-16")),
+    "one id twice": lambda good: _ok(_twice(good)),
+    "deep": lambda good: _ok(b"[" * 200_000),
+}
+
+
+class JwksServer:
+    """Serves `keys`, counts who asks, and does what `behaves` says."""
+
+    def __init__(self, keys: list[dict[str, Any]], bound: socket.socket | None = None) -> None:
+        self.keys: list[Any] = keys
+        self.behaves = "ok"
+        self.asked: list[str] = []
+        self.drops = 0
+        self._goes_on = Event()
+        self._goes_on.set()
+        served = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                served._handle(self)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Not to standard error."""
+
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 100
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A client that went away is no news here."""
+
+        self._server = Server(("127.0.0.1", 0), Handler, bind_and_activate=bound is None)
+        if bound is not None:  # a port that the test has kept for this server
+            self._server.socket.close()
+            self._server.socket = bound
+            self._server.server_address = bound.getsockname()
+            self._server.server_activate()
+        self.port: int = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/api/auth/jwks"
+        Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
+
+    @property
+    def document(self) -> bytes:
+        return json.dumps({"keys": self.keys}).encode()
+
+    def hang(self) -> None:
+        """Take requests, and answer them with what holds now, but not before `go_on`."""
+        self._goes_on.clear()
+
+    def go_on(self) -> None:
+        self._goes_on.set()
+
+    def close(self) -> None:
+        self.go_on()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handle(self, request: BaseHTTPRequestHandler) -> None:
+        self.asked.append(request.path)
+        faulty = request.path != "/moved" and self.behaves in FAULTS
+        status, headers, body = (FAULTS[self.behaves] if faulty else _ok)(self.document)
+        if self.behaves == "hangs in the middle":
+            self._send(request, status, {"Content-Length": str(len(body))}, body[:20])
+        if self.behaves == "drips":
+            self._send(request, status, {"Content-Length": "100000"}, body)
+            while not self._goes_on.wait(0.005):
+                request.wfile.write(b" ")
+                self.drops += 1
+            return
+        self._goes_on.wait(60)
+        if self.behaves != "hangs in the middle":
+            self._send(request, status, headers, body)
+
+    def _send(
+        self, request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes
+    ) -> None:
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(body)
+        request.wfile.flush()

@@ -1,0 +1,82 @@
+"""Ctrl-C in the middle: what was under way is rolled back, and the same command goes on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import psycopg
+
+from support.command import Cli
+from support.polling import wait_until
+from taskcli.dataset import BATCH, Dataset
+from taskcore import migrations
+from taskcore.admin import connected, count_between, list_users
+
+_BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {}"
+_WAITS = "wait_event_type = 'Lock'"
+
+
+def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert "Traceback" not in said
+    return process.returncode, said
+
+
+def test_migrate(cli: Cli, empty_url: str) -> None:
+    with psycopg.connect(empty_url, autocommit=True) as other:
+        other.execute("CREATE TABLE public.users (id text PRIMARY KEY)")
+        with other.transaction():
+            other.execute("LOCK TABLE public.users IN ACCESS EXCLUSIVE MODE")
+            process = cli.start("migrate", DATABASE_URL=empty_url)
+            wait_until(lambda: _number(empty_url, _WAITS), "the migration waits")
+            code, said = interrupted(process)
+    assert code == 1
+    assert "stopped: what was under way was rolled back" in said
+    assert migrations.current(empty_url) is None
+    assert cli("migrate", DATABASE_URL=empty_url).code == 0
+    assert migrations.current(empty_url) == migrations.head()
+
+
+def test_seed(cli: Cli, own_url: str) -> None:
+    """Stopped where the second batch is under way: the first one is in, whole."""
+    tasks = 3 * BATCH
+    data = Dataset(1, 10, tasks)
+    with connected(own_url) as session, psycopg.connect(own_url) as other:
+        # The second batch can't be committed for as long as its last task is somebody else's.
+        user = f"seed-1-{1}"
+        session.execute("INSERT INTO public.users (id) VALUES (%s)", [user])
+        for number in range(10):
+            other.execute(
+                "INSERT INTO public.tasks (user_id, id, title) SELECT %s, %s, 'in the way' "
+                "WHERE EXISTS (SELECT FROM public.users WHERE id = %s)",
+                [f"seed-1-{number}", data.task_id(2 * BATCH - 1), f"seed-1-{number}"],
+            )
+        process = cli.start("seed", "--tasks", tasks, DATABASE_URL=own_url)
+        wait_until(lambda: _count(own_url, data, 0) == BATCH, "the first batch")
+        code, said = interrupted(process)
+        other.rollback()
+    assert code == 1
+    assert "run the same command to go on" in said
+    assert f" of {tasks} tasks are in" in said
+    assert _count(own_url, data, 0) == BATCH
+    assert _count(own_url, data, 2) in (0, BATCH)
+    again = cli("seed", "--tasks", tasks, "--json", DATABASE_URL=own_url)
+    assert again.code == 0
+    assert 0 < again.json["tasks_added"] < tasks
+    assert [_count(own_url, data, batch) for batch in range(3)] == [BATCH] * 3
+    with connected(own_url) as session:
+        assert sum(user.tasks for user in list_users(session)) == tasks
+
+
+def _count(url: str, data: Dataset, batch: int) -> int:
+    first, last = data.task_id(batch * BATCH), data.task_id((batch + 1) * BATCH - 1)
+    with connected(url) as session:
+        return count_between(session, first, last)
+
+
+def _number(url: str, condition: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(_BLOCKED.format(condition).encode()).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,118 @@
+"""Fixtures of the tests of taskcore: a host application's sessions, roles, the first lock off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from support.drivers import ASYNC_DRIVERS, sqlalchemy_url
+from support.postgres import SETTINGS, VERSION
+from support.sql import PASSWORD, as_login, run_sql
+from support.unfiltered import FILTERED, STATEMENTS, unfiltered
+from taskcore import embedded
+from taskcore.tasks import operations
+
+# --- a host application's engines and sessions, on the shared database ----------------------------
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    engine = create_engine(sqlalchemy_url(url))
+    yield engine
+    engine.dispose()
+
+
+# A user can't be removed while a transaction that is still open refers to it: each session ends
+# before its users do.
+
+
+@pytest.fixture
+def session(engine: Engine, make_user: object) -> Iterator[Session]:
+    with Session(engine) as session:
+        yield session
+
+
+@pytest.fixture(params=ASYNC_DRIVERS)
+async def async_engine(url: str, request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(sqlalchemy_url(url, request.param))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def async_session(
+    async_engine: AsyncEngine, make_user: object
+) -> AsyncIterator[AsyncSession]:
+    async with AsyncSession(async_engine) as session:
+        yield session
+
+
+# --- a cluster whose roles a test may change ------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _roles_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
+    directory = tmp_path_factory.mktemp("roles") / "cluster"
+    with embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
+        yield server
+    embedded.erase(directory)
+
+
+@pytest.fixture
+def roles(_roles_server: embedded.Server) -> Iterator[embedded.Server]:
+    """A server without the tenant's role; databases and roles of the test go with it."""
+    yield _roles_server
+    with psycopg.connect(_roles_server.url, autocommit=True) as admin:
+        made: tuple[tuple[LiteralString, LiteralString], ...] = (
+            ("DROP DATABASE {} WITH (FORCE)", "SELECT datname FROM pg_database WHERE oid >= 16384"),
+            ("DROP ROLE {}", "SELECT rolname FROM pg_roles WHERE oid >= 16384"),
+        )
+        for drop, query in made:
+            for (name,) in admin.execute(query).fetchall():
+                admin.execute(sql.SQL(drop).format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def make_login(roles: embedded.Server) -> Callable[[str, str], None]:
+    """A new login with these attributes."""
+
+    def make(login: str, attributes: str) -> None:
+        run_sql(roles.url, f"CREATE ROLE {login} LOGIN PASSWORD '{PASSWORD}' {attributes}")
+
+    return make
+
+
+@pytest.fixture
+def make_owned(roles: embedded.Server) -> Callable[[str], str]:
+    """A new database that belongs to a login, by the URL of that login."""
+    numbers = count()
+
+    def make(login: str) -> str:
+        name = f"owned_{next(numbers)}"
+        run_sql(roles.url, f"CREATE DATABASE {name} OWNER {login}")
+        return as_login(roles.url_for(name), login)
+
+    return make
+
+
+# --- the first lock -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def predicate_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first lock is off: no statement asks for its owner's rows only."""
+    assert len(FILTERED) >= 6
+    for name in FILTERED:
+        before, after = STATEMENTS[name], unfiltered(STATEMENTS[name])
+        assert b"tasks.user_id = $" in before.sql
+        assert b"tasks.user_id =" not in after.sql
+        assert before.parameters == after.parameters
+        monkeypatch.setattr(operations, name, after)

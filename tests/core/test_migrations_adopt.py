@@ -1,0 +1,122 @@
+"""Tasks that are there can be pointed at another users table, in one step or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from support.schema_dump import Dump
+from support.sql import fetch_column, operations_work, run_sql
+from taskcore import Database, SchemaError, UnknownUser, list_tasks, migrations
+from taskcore.embedded import Server
+from taskcore.errors import UsersTableRefused
+
+BETTER_AUTH = 'CREATE TABLE "user" (id text PRIMARY KEY)'
+TARGET = (
+    "SELECT confrelid::regclass::text FROM pg_constraint WHERE conrelid = 'tasks'::regclass "
+    "AND contype = 'f'"
+)
+
+
+@pytest.fixture
+def tasks_url(own_url: str) -> str:
+    """Alice has a task; another users table is there, and empty."""
+    run_sql(own_url, "INSERT INTO users (id) VALUES ('alice')", BETTER_AUTH)
+    assert operations_work(own_url, "alice")
+    return own_url
+
+
+def test_foreign_key_and_function_move_together(tasks_url: str) -> None:
+    run_sql(tasks_url, "INSERT INTO \"user\" VALUES ('alice'), ('carol')")
+    with Database(tasks_url) as database, pytest.raises(UnknownUser):
+        database.run(list_tasks("carol"))
+    migrations.adopt_users(tasks_url, "user")
+    assert fetch_column(tasks_url, TARGET) == ['"user"']
+    assert migrations.check(tasks_url) == []
+    assert operations_work(tasks_url, "carol")
+    with Database(tasks_url) as database:
+        assert len(database.run(list_tasks("alice"))) == 1
+    run_sql(tasks_url, "DELETE FROM \"user\" WHERE id = 'alice'")
+    assert fetch_column(tasks_url, "SELECT user_id FROM tasks") == ["carol"]
+
+
+def test_a_table_that_misses_owners_is_refused(tasks_url: str, dump: Dump) -> None:
+    before = dump(tasks_url)
+    with pytest.raises(UsersTableRefused, match="does not know the owners of 1 tasks"):
+        migrations.adopt_users(tasks_url, "user")
+    assert dump(tasks_url) == before
+    run_sql(tasks_url, "INSERT INTO \"user\" VALUES ('alice')")
+    migrations.adopt_users(tasks_url, "user")
+
+
+def test_to_no_table_and_back(tasks_url: str, dump: Dump) -> None:
+    before = dump(tasks_url)
+    migrations.adopt_users(tasks_url, "none")
+    assert fetch_column(tasks_url, TARGET) == []
+    assert migrations.check(tasks_url) == []
+    assert operations_work(tasks_url, "whoever")
+    with pytest.raises(UsersTableRefused, match="does not know the owners of 1 tasks"):
+        migrations.adopt_users(tasks_url, "users")
+    run_sql(tasks_url, "INSERT INTO users (id) VALUES ('whoever')")
+    migrations.adopt_users(tasks_url, "users")
+    assert dump(tasks_url) == before
+
+
+def test_a_foreign_key_of_others_is_left_alone(tasks_url: str) -> None:
+    run_sql(
+        tasks_url,
+        "CREATE TABLE aardvarks (id text PRIMARY KEY)",
+        "ALTER TABLE tasks ADD CONSTRAINT aaa FOREIGN KEY (description) REFERENCES aardvarks",
+        "INSERT INTO \"user\" VALUES ('alice')",
+    )
+    migrations.adopt_users(tasks_url, "user")
+    assert sorted(fetch_column(tasks_url, TARGET)) == ['"user"', "aardvarks"]
+    assert [line.partition(" on ")[0] for line in migrations.check(tasks_url)] == ["constraint aaa"]
+    assert operations_work(tasks_url, "alice")
+
+
+def test_a_schema_that_is_behind_is_refused(own_url: str) -> None:
+    migrations.downgrade(own_url, "0001")
+    with pytest.raises(SchemaError, match="not at its head"):
+        migrations.adopt_users(own_url, "none")
+    assert fetch_column(own_url, TARGET) == ["users"]
+    migrations.upgrade(own_url)
+    migrations.adopt_users(own_url, "none")
+    assert fetch_column(own_url, TARGET) == []
+
+
+@pytest.mark.parametrize("table", ["public.accounts", 'auth."Accounts"', '"My Auth".accounts'])
+@pytest.mark.parametrize("how", ["upgrade", "adopt_users"])
+def test_a_table_of_another_role_carries_the_grant_that_it_needs(
+    roles: Server,
+    make_login: Callable[[str, str], None],
+    make_owned: Callable[[str], str],
+    table: str,
+    how: str,
+) -> None:
+    make_login("owner", "CREATEROLE")
+    url = make_owned("owner")
+    as_superuser = roles.url_for(url.rpartition("/")[2])
+    name = table.rpartition(".")[0]
+    run_sql(as_superuser, f"CREATE SCHEMA IF NOT EXISTS {name}")
+    run_sql(as_superuser, f"CREATE TABLE {table} (id text PRIMARY KEY)")
+    run_sql(as_superuser, f"INSERT INTO {table} VALUES ('alice')")
+    act = partial(migrations.upgrade, users_table=table)
+    if how == "adopt_users":
+        migrations.upgrade(url)
+        act = partial(migrations.adopt_users, table=table)
+
+    at = migrations.current(url)
+    for _ in range(1 if name == "public" else 2):  # the schema first, then the table
+        with pytest.raises(UsersTableRefused, match="belongs to another role") as refused:
+            act(url)
+        assert migrations.current(url) == at
+        grant = str(refused.value).partition("has to run: ")[2].partition(";")[0]
+        run_sql(as_superuser, grant)
+    act(url)
+    assert migrations.check(url) == []
+    assert operations_work(url, "alice")
+    run_sql(as_superuser, f"DELETE FROM {table}")
+    assert fetch_column(url, "SELECT count(*) FROM tasks") == [0]

@@ -1,0 +1,65 @@
+"""The check finds nothing where nothing differs, leaves nothing behind and is in nobody's way."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import psycopg
+import pytest
+
+from support.schema_dump import Dump
+from support.sql import run_sql
+from taskcore import migrations
+
+
+def test_the_migrations_make_what_the_models_say(own_url: str) -> None:
+    assert migrations.check(own_url) == []
+
+
+def test_it_leaves_nothing_behind(own_url: str, dump: Dump) -> None:
+    run_sql(own_url, "ALTER TABLE tasks DROP COLUMN description")
+    before = dump(own_url)
+    assert migrations.check(own_url) != []
+    assert dump(own_url) == before
+    assert migrations.check(own_url) == migrations.check(own_url)
+
+
+@pytest.mark.usefixtures("url")  # so that no other database takes the role away meanwhile
+def test_it_says_how_far_the_schema_is_behind(empty_url: str) -> None:
+    migrations.upgrade(empty_url, "0001")
+    found = migrations.check(empty_url)
+    assert found[0] == "the schema is at 0001, not at 0003"
+    assert "policy taskcore_owner is missing" in found
+    migrations.downgrade(empty_url, "base")
+    assert migrations.check(empty_url)[0] == "the schema is at nothing, not at 0003"
+    migrations.upgrade(empty_url)
+    assert migrations.check(empty_url) == []
+
+
+@pytest.mark.usefixtures("url")
+def test_an_empty_database_has_no_tasks(empty_url: str) -> None:
+    assert migrations.check(empty_url) == [
+        "the schema is at nothing, not at 0003",
+        "table tasks is missing",
+    ]
+
+
+def test_several_at_once_all_find_nothing(own_url: str) -> None:
+    barrier = Barrier(4)
+
+    def check(url: str) -> list[str]:
+        barrier.wait(60)
+        return migrations.check(url)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(check, [own_url] * 4, timeout=60)) == [[]] * 4
+
+
+def test_it_is_in_no_writers_way(own_url: str) -> None:
+    """Locks conflict both ways: one that would hold writers up would have to wait for this one."""
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(own_url) as writer:
+        writer.execute("LOCK TABLE tasks, users, taskcore_version IN ROW EXCLUSIVE MODE")
+        assert thread.submit(migrations.check, own_url).result(60) == []
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            run_sql(own_url, "BEGIN; LOCK TABLE tasks IN SHARE MODE NOWAIT; COMMIT")

@@ -1,0 +1,91 @@
+"""A real PostgreSQL for the whole run, and databases in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from taskcore import embedded, migrations
+
+VERSION = int(os.environ.get("TASKCORE_TEST_PG", "18"))
+# What the tests write need not survive the machine.
+SETTINGS = {"fsync": "off", "synchronous_commit": "off", "max_connections": "300"}
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
+    """The server; parallel workers start it in one place and so share it."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    directory = place / "postgres"
+    with embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
+        yield server
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        embedded.erase(directory)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[embedded.Server]:
+    """A server of this test's own, for what concerns its roles or its end."""
+    directory = tmp_path / "cluster"
+    with embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
+        yield server
+    embedded.erase(directory)
+
+
+@contextmanager
+def database(server: embedded.Server) -> Iterator[str]:
+    """A new and empty database, by its URL."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield server.url_for(name)
+        finally:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def empty_url(postgres: embedded.Server) -> Iterator[str]:
+    """A database without a schema, for this test alone."""
+    with database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def make_database(postgres: embedded.Server) -> Iterator[Callable[[], str]]:
+    """As many empty databases as the test asks for."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(database(postgres))
+
+
+@pytest.fixture(scope="session")
+def url(postgres: embedded.Server) -> Iterator[str]:
+    """A migrated database, shared by the tests of a worker: each works with users of its own."""
+    with database(postgres) as url:
+        migrations.upgrade(url)
+        yield url
+
+
+@pytest.fixture
+def own_url(empty_url: str) -> str:
+    """A migrated database for this test alone, which may spoil it."""
+    migrations.upgrade(empty_url)
+    return empty_url
+
+
+@pytest.fixture
+def admin(url: str) -> Iterator[psycopg.Connection]:
+    """The shared database as its owner sees it, past both locks."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
