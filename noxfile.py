@@ -228,6 +228,13 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Mutation testing of the modules in tests/mutants: nox -s mutants -- claims token."""
+    install_packages(session, "test", "mutants")
+    session.run("python", "tests/mutants", *session.posargs)
+
+
+@nox.session(default=False)
 def faults(session: nox.Session) -> None:
     """The long form of tests/faults: ten minutes; the figures are printed at the end."""
     install_packages(session, "test")

@@ -53,7 +53,7 @@ def serve(
 ) -> None:
     """Serve the API.
 
-    Settings and schema are checked before the port is opened. With several workers, one that dies
+    Settings and schema are checked before the port is opened. With several workers, one that ends
     is replaced. SIGTERM drains: /health/ready answers 503 for a while, then requests in flight end.
     """
     if fd and (host or port is not None):
