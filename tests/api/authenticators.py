@@ -1,4 +1,4 @@
-"""Authenticators without a server around them: identify a token, and the code of a refusal."""
+"""Call an authenticator without a server: the user of a token, or the code of its refusal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from api.jwks_server import JwksServer
 
 
-# What stands in a signature's place, made from what was signed and from the good signature.
+# Makes a faulty signature from the signed bytes and the good signature.
 SignatureFault: TypeAlias = Callable[[bytes, bytes], bytes]
 
 
@@ -39,16 +39,19 @@ async def refusal_code(authenticator: Authenticator, token: str | bytes) -> str:
 
 
 async def wait_for_fetch(authenticator: Authenticator, jwks_server: JwksServer, times: int) -> None:
-    """Wait for the end of the fetch of this number."""
+    """Wait until this many fetches have ended."""
     jwks = authenticator.jwks
     assert jwks is not None
-    await wait_until_async(lambda: len(jwks_server.asked) == times and jwks._fetching is None)
+    await wait_until_async(lambda: len(jwks_server.requests) == times and jwks._fetching is None)
 
 
 async def assert_fault_is_refused(
     authenticator: Authenticator, signer: Signer, fault: SignatureFault
 ) -> None:
-    """A token with this fault in its signature is not valid; without it, it is."""
+    """A token is refused with this fault in its signature, and accepted without it.
+
+    The forged one is sent again after the good one, which is remembered by then.
+    """
     good = signer.token("alice")
     signed = good.rpartition(".")[0]
     forged = fault(signed.encode(), urlsafe_b64decode(good.rpartition(".")[2] + "=="))

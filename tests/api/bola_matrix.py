@@ -1,4 +1,7 @@
-"""Who may do what, as a matrix made from the OpenAPI document: what is new is in it or stops it."""
+"""The matrix of the authorization tests, made from the OpenAPI document.
+
+An operation that the matrix does not know is an AssertionError, so a new one cannot be left out.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from api.openapi_document import operations
 from support.http_contract import Json
 
-# What an operation answers to its own user.
+# The status of each operation for the user's own task.
 SUCCESS = {
     "list_tasks": 200,
     "create_task": 201,
@@ -27,37 +30,43 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class Cell:
-    """An operation, whose task its path names, and whether all else names the other's."""
+    """An operation, the task in its path, and whether all other inputs name another user's task."""
 
     name: str
     method: str
     path: str
-    whose: str
-    misled: bool
+    target: str
+    names_other_user: bool
     fields: dict[str, str]
 
     def __str__(self) -> str:
-        return f"{self.method}-{self.name}-{self.whose}" + "-misled" * self.misled
+        return (
+            f"{self.method}-{self.name}-{self.target}" + "-names-other-user" * self.names_other_user
+        )
 
 
 def matrix(document: Json) -> Iterator[Cell]:
-    """Every cell; an operation of a kind that nobody has thought of is an error."""
+    """Yield every cell; an unknown operation or parameter is an AssertionError."""
     for name, (method, path, operation) in operations(document).items():
         placed = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
         if name in WITHOUT_A_USER:
-            assert not operation["security"] and not placed, f"whom does {name} answer?"
+            assert not operation["security"] and not placed, f"{name} needs a token or a task"
             continue
-        assert name in SUCCESS, f"say what {name} answers to its own user"
-        assert placed in ([], ["id"]) and path.count("{") == len(placed), f"what does {path} name?"
-        # HEAD is answered where GET is, and stands in no document.
+        assert name in SUCCESS, f"add {name} to SUCCESS"
+        assert placed in ([], ["id"]) and path.count("{") == len(placed), (
+            f"{path} has more than an id"
+        )
+        # HEAD is answered wherever GET is, but the document does not list it.
         for verb in ("GET", "HEAD") if method == "GET" else (method,):
-            for whose in ("own", *REFUSED) if placed else ("own",):
-                for misled in (False, True):
-                    yield Cell(name, verb, path, whose, misled, _fields(document, operation))
+            for target in ("own", *REFUSED) if placed else ("own",):
+                for names_other_user in (False, True):
+                    yield Cell(
+                        name, verb, path, target, names_other_user, _fields(document, operation)
+                    )
 
 
 def _fields(document: Json, operation: Json) -> dict[str, str]:
-    """The fields of an operation's body, with their types."""
+    """Return the fields of an operation's body, with their types."""
     content = operation.get("requestBody", {"content": {}})["content"]
     if not content:
         return {}

@@ -1,4 +1,4 @@
-"""A JWKS endpoint on loopback, which can be told to fail in every way that one fails."""
+"""A JWKS endpoint on loopback, which a test can let fail in many ways."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _twice(document: bytes) -> bytes:
     return json.dumps({"keys": [*keys, {**keys[0], "alg": "none"}]}).encode()
 
 
-# Each answer is as close to a good one as its fault allows: the keys are in most of them.
+# Each answer differs from a good one only by its fault, so most of them contain the keys.
 FAULTS: dict[str, Callable[[bytes], Answer]] = {
     "500": lambda good: (500, {}, good),
     "404": lambda good: (404, {}, good),
@@ -30,11 +30,11 @@ FAULTS: dict[str, Callable[[bytes], Answer]] = {
     "redirect": lambda good: (302, {"Location": "/moved"}, good),
     "permanent redirect": lambda good: (308, {"Location": "/moved"}, good),
     "cut off": lambda good: _ok(good, **{"Content-Length": str(len(good) + 10)}),
-    "half of it": lambda good: _ok(good[: len(good) // 2]),
+    "the first half": lambda good: _ok(good[: len(good) // 2]),
     "10 MB": lambda good: _ok(good + b" " * 10_000_000),
     "a byte too large": lambda good: _ok(good.ljust(256 * 1024 + 1)),
     "HTML": lambda good: (200, {"Content-Type": "text/html"}, b"<!doctype html><p>Sign in"),
-    "nothing": lambda good: _ok(b""),
+    "empty body": lambda good: _ok(b""),
     "no keys": lambda good: _ok(b'{"keys":[]}'),
     "no list": lambda good: _ok(b'{"keys":{}}'),
     "bare list": lambda good: _ok(json.dumps(json.loads(good)["keys"]).encode()),
@@ -42,17 +42,17 @@ FAULTS: dict[str, Callable[[bytes], Answer]] = {
     "gzip": lambda good: _ok(gzip.compress(good), **{"Content-Encoding": "gzip"}),
     "UTF-16": lambda good: _ok(good.decode().encode("utf-16")),
     "one id twice": lambda good: _ok(_twice(good)),
-    "deep": lambda good: _ok(b"[" * 200_000),
+    "deep nesting": lambda good: _ok(b"[" * 200_000),
 }
 
 
 class JwksServer:
-    """Serves `keys`, counts who asks, and does what `behaves` says."""
+    """Serves `keys`, records the requested paths, and fails as `behaves` says."""
 
     def __init__(self, keys: list[dict[str, Any]], bound: socket.socket | None = None) -> None:
         self.keys: list[Any] = keys
         self.behaves = "ok"
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.drops = 0
         self._goes_on = Event()
         self._goes_on.set()
@@ -63,13 +63,13 @@ class JwksServer:
                 served._handle(self)
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Not to standard error."""
+                """Write nothing to standard error."""
 
         class Server(ThreadingHTTPServer):
             request_queue_size = 100
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """A client that went away is no news here."""
+                """Print nothing: a client may have closed its connection."""
 
         self._server = Server(("127.0.0.1", 0), Handler, bind_and_activate=bound is None)
         if bound is not None:  # a port that the test has kept for this server
@@ -86,7 +86,7 @@ class JwksServer:
         return json.dumps({"keys": self.keys}).encode()
 
     def hang(self) -> None:
-        """Take requests, and answer them with what holds now, but not before `go_on`."""
+        """Hold all answers back until `go_on`; their content is chosen when the request comes."""
         self._goes_on.clear()
 
     def go_on(self) -> None:
@@ -98,7 +98,7 @@ class JwksServer:
         self._server.server_close()
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
-        self.asked.append(request.path)
+        self.requests.append(request.path)
         faulty = request.path != "/moved" and self.behaves in FAULTS
         status, headers, body = (FAULTS[self.behaves] if faulty else _ok)(self.document)
         if self.behaves == "hangs in the middle":

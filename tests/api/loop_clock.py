@@ -6,7 +6,7 @@ import asyncio
 
 
 class Clock:
-    """What is due by the new time is done as soon as the test awaits."""
+    """Timers that are due at the new time run at the test's next await."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._ahead = 0.0
@@ -14,7 +14,10 @@ class Clock:
         loop.time = lambda: real() + self._ahead  # type: ignore[method-assign]
 
     async def forward(self, seconds: float) -> None:
-        """Only after what can go on has come to its next wait: its time is counted from then."""
+        """Move the clock, after every ready task has reached its next wait.
+
+        A timeout that such a task starts is therefore counted from before the move.
+        """
         for _ in range(10):
             await asyncio.sleep(0)
         self._ahead += seconds

@@ -10,12 +10,12 @@ COMMITTED = Path(__file__).parents[2] / "packages" / "taskapi" / "openapi.json"
 
 
 def operations(document: Json) -> dict[str, tuple[str, str, Json]]:
-    """By its name, each operation's method, path and description."""
+    """Return each operation's method, path and description, by its operation id."""
     found = [
         (operation["operationId"], (method.upper(), path, operation))
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
         if method != "parameters"
     ]
-    assert len(dict(found)) == len(found), "two operations have one name"
+    assert len(dict(found)) == len(found), "two operations have the same id"
     return dict(found)

@@ -48,7 +48,7 @@ Attack: TypeAlias = Callable[[Signer, str], str | Sent]
 
 @dataclass(frozen=True)
 class AuthServer:
-    """A server, and the authentication methods that it takes."""
+    """A server, and the authentication methods that it accepts."""
 
     api: Api
     http: httpx.Client
@@ -84,7 +84,7 @@ def bearer(token: str) -> Sent:
 
 @contextmanager
 def running_auth_servers(database_url: str, place: Path) -> Iterator[AuthServers]:
-    """Start the servers, with one proxy between them and the database; read their logs at the end.
+    """Start the servers, with one proxy before the database; search their logs at the end.
 
     No log may hold a secret, or any credential that was sent.
     """

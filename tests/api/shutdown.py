@@ -1,4 +1,4 @@
-"""Watching a server stop."""
+"""The state of a server that is stopping."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 
 from support.api_server import Api
 
-# A drain longer than any wait of a test: what ends sooner did not wait for it.
+# Longer than any test waits, so a server that ends has not waited for the end of the drain.
 LONG_DRAIN = "3600"
 
 

@@ -1,4 +1,4 @@
-"""By whom and for whom a token must be, for either way; and what passes where nothing is set."""
+"""Issuer, audience and user of a token, with both authentication methods."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "exactly": {"iss": OURS.issuer, "aud": OURS.audience},
     "with a slash at the issuer's end": {"iss": f"{OURS.issuer}/", "aud": OURS.audience},
     "with a slash at the audience's end": {"iss": OURS.issuer, "aud": f"{OURS.audience}/"},
-    "among others": {"iss": OURS.issuer, "aud": ["other", OURS.audience]},
+    "in a list": {"iss": OURS.issuer, "aud": ["other", OURS.audience]},
 }
 REFUSED: dict[str, dict[str, Any]] = {
     "no issuer": {"iss": ..., "aud": OURS.audience},
     "another issuer": {"iss": "https://evil.example", "aud": OURS.audience},
     "no audience": {"iss": OURS.issuer, "aud": ...},
     "another audience": {"iss": OURS.issuer, "aud": "other"},
-    "others": {"iss": OURS.issuer, "aud": ["other", "another"]},
+    "a list of others": {"iss": OURS.issuer, "aud": ["other", "another"]},
     "two slashes": {"iss": f"{OURS.issuer}//", "aud": OURS.audience},
-    "a part": {"iss": OURS.issuer, "aud": "our"},
+    "part of the audience": {"iss": OURS.issuer, "aud": "our"},
     "exchanged": {"iss": OURS.audience, "aud": OURS.issuer},
 }
 SIGNERS = {"secret": secret_signer(), "keys": key_signer()}
@@ -36,14 +36,14 @@ SIGNERS = {"secret": secret_signer(), "keys": key_signer()}
 
 @pytest.fixture
 async def strict(open_authenticator: OpenAuthenticator, jwks_server: JwksServer) -> Authenticator:
-    """An authenticator that knows the issuer and audience of the tokens of both methods."""
+    """An authenticator that requires an issuer and an audience with both methods."""
     terms = {"secret_claims": OURS, "jwks_claims": OURS}
     return await open_authenticator(secrets=[SECRET], keys_url=jwks_server.url, **terms)
 
 
 @pytest.mark.parametrize("auth_method", SIGNERS)
 @pytest.mark.parametrize("name", ACCEPTED)
-async def test_the_right_names_are_accepted(
+async def test_the_required_issuer_and_audience_are_accepted(
     name: str, auth_method: str, strict: Authenticator
 ) -> None:
     assert await identify(strict, SIGNERS[auth_method].token("alice", **ACCEPTED[name])) == "alice"
@@ -51,14 +51,16 @@ async def test_the_right_names_are_accepted(
 
 @pytest.mark.parametrize("auth_method", SIGNERS)
 @pytest.mark.parametrize("name", REFUSED)
-async def test_other_names_are_refused(name: str, auth_method: str, strict: Authenticator) -> None:
+async def test_another_issuer_or_audience_is_refused(
+    name: str, auth_method: str, strict: Authenticator
+) -> None:
     assert (
         await refusal_code(strict, SIGNERS[auth_method].token("alice", **REFUSED[name]))
         == "token_invalid"
     )
 
 
-async def test_a_slash_where_it_is_configured_is_the_same(
+async def test_a_slash_at_the_end_of_the_configured_names_is_ignored(
     open_authenticator: OpenAuthenticator, jwks_server: JwksServer
 ) -> None:
     authenticator = await open_authenticator(
@@ -72,7 +74,7 @@ async def test_a_slash_where_it_is_configured_is_the_same(
 
 
 @pytest.mark.parametrize("audience", ["anything", ["any", "thing"], [], None, 7])
-async def test_where_no_audience_is_set_the_secret_s_tokens_may_name_any(
+async def test_without_required_claims_a_shared_secret_token_may_name_any_audience(
     audience: object, authenticator: Authenticator
 ) -> None:
     assert (
@@ -87,7 +89,7 @@ async def test_where_no_audience_is_set_the_secret_s_tokens_may_name_any(
 
 @pytest.mark.parametrize("claims", [{"user_id": "alice"}, {"sub": ..., "user_id": "alice"}])
 @pytest.mark.parametrize("auth_method", SIGNERS)
-async def test_the_user_has_either_name_or_both(
+async def test_the_user_id_is_read_from_sub_or_user_id_or_both(
     auth_method: str, claims: dict[str, Any], authenticator: Authenticator
 ) -> None:
     assert await identify(authenticator, SIGNERS[auth_method].token("alice", **claims)) == "alice"
@@ -111,7 +113,7 @@ async def test_each_type_of_an_api_token_is_accepted(
 
 @pytest.mark.parametrize("user", ["u", "u" * 255, "ü@例", "a b", "123", "\U0001f600", "auth0|x"])
 @pytest.mark.parametrize("auth_method", SIGNERS)
-async def test_each_user_that_can_be_is_accepted(
+async def test_each_allowed_user_id_is_accepted(
     auth_method: str, user: str, authenticator: Authenticator
 ) -> None:
     assert await identify(authenticator, SIGNERS[auth_method].token(user)) == user

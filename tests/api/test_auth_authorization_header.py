@@ -1,4 +1,4 @@
-"""A token is let in from one place only: one `Authorization` header, after the word Bearer."""
+"""A token is read from one place only: one `Authorization` header, after the word Bearer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.api_server import Api, token
 
 
 def sent(*headers: tuple[str, str], **query: str) -> Attack:
-    """Headers and a query with the good token where TOKEN stands."""
+    """Send these headers and this query, with the good token in the place of TOKEN."""
 
     def attack(signer: Signer, user: str) -> Sent:
         good = signer.token(user)
@@ -35,7 +35,7 @@ def basic(signer: Signer, user: str) -> Sent:
 
 
 MISSING: dict[str, Attack] = {
-    "nothing": sent(),
+    "no header": sent(),
     "empty": authorization(""),
     "the word alone": authorization("Bearer"),
     "the token alone": authorization("TOKEN"),
@@ -57,14 +57,14 @@ MISSING: dict[str, Attack] = {
     "query": sent(access_token="TOKEN", token="TOKEN", jwt="TOKEN", authorization="Bearer TOKEN"),
 }
 MALFORMED: dict[str, Attack] = {
-    "one twice": authorization("Bearer TOKEN", "Bearer TOKEN"),
+    "the same one twice": authorization("Bearer TOKEN", "Bearer TOKEN"),
     "good and broken": authorization("Bearer TOKEN", "Bearer x"),
     "broken and good": authorization("Bearer x", "Bearer TOKEN"),
     "good and Basic": authorization("Bearer TOKEN", "Basic eDp5"),
     "good and empty": authorization("Bearer TOKEN", ""),
     "the word twice": authorization("Bearer Bearer TOKEN"),
     "as a parameter": authorization('Bearer token="TOKEN"'),
-    "good, then something": authorization("Bearer TOKEN x"),
+    "text after the token": authorization("Bearer TOKEN x"),
 }
 
 
@@ -79,8 +79,8 @@ def test_an_ambiguous_header_is_malformed(name: str, assert_refused: AssertRefus
 
 
 @pytest.mark.parametrize("word", ["Bearer", "bearer", "BEARER", "Bearer  "])
-def test_the_word_may_be_written_in_any_case(word: str, api: Api, alice: str) -> None:
-    """The control of this file: what is meant to pass does, and tokens elsewhere change nothing."""
+def test_bearer_may_be_written_in_any_case(word: str, api: Api, alice: str) -> None:
+    """The control: a correct header is accepted, and a token elsewhere changes nothing."""
     headers = {"Authorization": f"{word} {token(alice)}", "Cookie": "token=x"}
     answer = httpx.get(f"{api.base}/api/tasks", headers=headers, params={"token": "x"})
     assert (answer.status_code, answer.json()) == (200, [])

@@ -1,4 +1,4 @@
-"""Bytes that no HTTP client sends within a header, given to the authenticator itself."""
+"""Bytes that no HTTP client sends in a header are given to the authenticator directly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.authenticators import identify, refusal_code
 from api.tokens import key_signer, secret_signer
 from taskapi.auth import Authenticator
 
-WITHIN: dict[str, Callable[[bytes], bytes]] = {
+WITH_OTHER_BYTES: dict[str, Callable[[bytes], bytes]] = {
     "line feed": lambda text: text[:30] + b"\n" + text[30:],
     "carriage return": lambda text: text[:30] + b"\r" + text[30:],
     "folded": lambda text: text[:30] + b"\r\n " + text[30:],
@@ -24,18 +24,18 @@ WITHIN: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", WITHIN)
-async def test_a_byte_that_is_no_part_of_a_token_is_malformed(
+@pytest.mark.parametrize("name", WITH_OTHER_BYTES)
+async def test_a_token_with_another_byte_is_malformed(
     name: str, authenticator: Authenticator
 ) -> None:
     for signer in (secret_signer(), key_signer()):
         good = signer.token("alice").encode()
-        assert await refusal_code(authenticator, WITHIN[name](good)) == "token_malformed"
+        assert await refusal_code(authenticator, WITH_OTHER_BYTES[name](good)) == "token_malformed"
         assert await identify(authenticator, good) == "alice"
-        assert await refusal_code(authenticator, WITHIN[name](good)) == "token_malformed"
+        assert await refusal_code(authenticator, WITH_OTHER_BYTES[name](good)) == "token_malformed"
 
 
-async def test_spaces_around_a_token_are_the_header_s(authenticator: Authenticator) -> None:
-    """The control: they are allowed there, and the token is the same one."""
+async def test_spaces_around_a_token_are_ignored(authenticator: Authenticator) -> None:
+    """The control: HTTP allows spaces around the value of a header."""
     good = secret_signer().token("alice").encode()
     assert await identify(authenticator, b"  " + good + b" ") == "alice"

@@ -1,4 +1,4 @@
-"""What was verified is remembered, in bounded room and by the whole token."""
+"""Verified tokens are remembered by their whole text, 10,000 at most."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from api.tokens import Signer, b64, key_signer, secret_signer
 from support.api_server import SECRET
 from taskapi.auth import Authenticator
 
-ROOM = 10_000
+LIMIT = 10_000
 
 
-async def grown(authenticator: Authenticator, first: int, count: int) -> int:
-    """How many blocks of memory more there are after so many new tokens."""
+async def memory_growth(authenticator: Authenticator, first: int, count: int) -> int:
+    """Return by how many blocks the allocated memory grows with so many new tokens."""
     signer = secret_signer()
     before = sys.getallocatedblocks()
     for number in range(first, first + count):
@@ -29,15 +29,15 @@ async def grown(authenticator: Authenticator, first: int, count: int) -> int:
 async def test_a_hundred_thousand_tokens_leave_memory_bounded(
     open_authenticator: OpenAuthenticator,
 ) -> None:
-    """The control is the beginning: while there is room, each token is seen to take some."""
+    """The control is the first part: up to the limit each token takes some memory."""
     authenticator = await open_authenticator(secrets=[SECRET])
-    assert await grown(authenticator, 0, ROOM) > 2 * ROOM
-    assert await grown(authenticator, ROOM, 100_000 - ROOM) < ROOM / 2
-    assert len(authenticator._remembered) == ROOM
+    assert await memory_growth(authenticator, 0, LIMIT) > 2 * LIMIT
+    assert await memory_growth(authenticator, LIMIT, 100_000 - LIMIT) < LIMIT / 2
+    assert len(authenticator._remembered) == LIMIT
 
 
 @pytest.mark.parametrize("signer", [secret_signer(), key_signer()], ids=["secret", "keys"])
-async def test_a_remembered_token_is_the_whole_token(
+async def test_a_token_that_shares_parts_with_a_remembered_one_is_refused(
     signer: Signer, authenticator: Authenticator
 ) -> None:
     good = signer.token("alice")
@@ -56,8 +56,8 @@ async def test_a_remembered_token_is_the_whole_token(
     assert await identify(authenticator, ".".join(other)) == "bob"
 
 
-async def test_what_was_refused_is_not_remembered(open_authenticator: OpenAuthenticator) -> None:
-    """A token may be refused today for its beginning, and accepted when that has come."""
+async def test_a_refusal_is_not_remembered(open_authenticator: OpenAuthenticator) -> None:
+    """A token that is not valid yet is accepted when its time has come."""
     now = 1_000.0
     authenticator = await open_authenticator(secrets=[SECRET], clock=lambda: now)
     token = secret_signer().token("alice", iat=1_100, exp=2_000)

@@ -1,6 +1,6 @@
 """No key verifies what another key or another algorithm signed, and no token brings its own key.
 
-The tokens of this table are as right as a forger can make them: only the signature is not theirs.
+Apart from their signatures and from the listed header members, the tokens are correct.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ ISSUED = {"iss": BASE, "aud": BASE}
 
 def public_key(algorithm: str, encoding: Encoding) -> bytes:
     public = private_key(algorithm).public_key()
-    spelt: bytes = public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
-    return spelt
+    encoded: bytes = public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
+    return encoded
 
 
 def number(algorithm: str) -> bytes:
@@ -43,8 +43,8 @@ def thumbprint(algorithm: str) -> bytes:
     return as_json({name: listed[name] for name in needed if name in listed})
 
 
-# All that a public key might be mistaken for a secret as.
-SPELT: dict[str, Callable[[str], bytes]] = {
+# The forms in which a public key could be taken for a shared secret.
+FORMS: dict[str, Callable[[str], bytes]] = {
     "PEM": lambda a: public_key(a, Encoding.PEM),
     "PEM without its last line feed": lambda a: public_key(a, Encoding.PEM).rstrip(),
     "PEM with CRLF": lambda a: public_key(a, Encoding.PEM).replace(b"\n", b"\r\n"),
@@ -64,7 +64,7 @@ def hmac_with(secret: bytes, digest: Any = hashlib.sha256, **header: Any) -> For
 
 
 def signed_as(algorithm: str, key: Callable[[], Any], **header: Any) -> Forged:
-    """Really signed by that algorithm with that key, under a header that says something else."""
+    """Sign by this algorithm with this key; the header may name another one."""
     signs = jwt.get_algorithm_by_name(algorithm).sign
     return lambda: Signer({"alg": algorithm, **header}, ISSUED, lambda text: signs(text, key()))
 
@@ -73,8 +73,8 @@ def key(algorithm: str, number: int = 0) -> Callable[[], Any]:
     return lambda: private_key(algorithm, number)
 
 
-def named(key_id: object, **header: Any) -> Forged:
-    """Of Better Auth's own key, under another key's id."""
+def with_key_id(key_id: object, **header: Any) -> Forged:
+    """Sign with Better Auth's EdDSA key, with this key id in the header."""
     return lambda: key_signer(kid=key_id, **header)
 
 
@@ -104,19 +104,19 @@ FORGED: dict[str, Forged] = {
     "EdDSA as HS256": signed_as("EdDSA", key("EdDSA"), kid="EdDSA-0", alg="HS256"),
     "EdDSA as ES256": signed_as("EdDSA", key("EdDSA"), kid="EdDSA-0", alg="ES256"),
     "ES512 as ES256": signed_as("ES512", key("ES512"), kid="ES512-0", alg="ES256"),
-    "a stranger's key": signed_as("EdDSA", key("EdDSA", 1), kid="EdDSA-0"),
-    "a stranger's key and id": lambda: key_signer("EdDSA", 1),
-    "another listed key's id": named("ES256-0"),
-    "another algorithm's key and name": named("ES256-0", alg="ES256"),
-    "no id": named(...),
-    "id is null": named(None),
-    "id is a number": named(0),
-    "id is a list": named(["EdDSA-0"]),
-    "id is an object": named({"kid": "EdDSA-0"}),
-    "id is empty": named(""),
-    "id in other letters": named("eddsa-0"),
-    "id is a path": named("../../../dev/null"),
-    "id is SQL": named("' OR 1=1 --"),
+    "an unlisted key": signed_as("EdDSA", key("EdDSA", 1), kid="EdDSA-0"),
+    "an unlisted key and its id": lambda: key_signer("EdDSA", 1),
+    "another listed key's id": with_key_id("ES256-0"),
+    "another algorithm's key and name": with_key_id("ES256-0", alg="ES256"),
+    "no id": with_key_id(...),
+    "id is null": with_key_id(None),
+    "id is a number": with_key_id(0),
+    "id is a list": with_key_id(["EdDSA-0"]),
+    "id is an object": with_key_id({"kid": "EdDSA-0"}),
+    "id is empty": with_key_id(""),
+    "id in other letters": with_key_id("eddsa-0"),
+    "id is a path": with_key_id("../../../dev/null"),
+    "id is SQL": with_key_id("' OR 1=1 --"),
 }
 
 
@@ -126,17 +126,19 @@ def test_a_forged_signature_is_invalid(name: str, assert_refused: AssertRefused)
     assert_refused(lambda _, user: signer.token(user), "token_invalid")
 
 
-@pytest.mark.parametrize("name", SPELT)
+@pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
-def test_a_public_key_is_no_secret(
+def test_a_public_key_is_not_accepted_as_the_secret(
     algorithm: str, name: str, assert_refused: AssertRefused
 ) -> None:
-    signer = hmac_with(SPELT[name](algorithm), kid=key_id(algorithm))()
+    signer = hmac_with(FORMS[name](algorithm), kid=key_id(algorithm))()
     assert_refused(lambda _, user: signer.token(user), "token_invalid")
 
 
-async def test_the_same_keys_are_accepted_for_what_they_are(authenticator: Authenticator) -> None:
-    """The control: the forger of this table really has the secret, and keys that are listed."""
+async def test_the_same_keys_are_accepted_with_their_own_algorithms(
+    authenticator: Authenticator,
+) -> None:
+    """The control: the secret and the keys of these tables are those of the authenticator."""
     assert (
         await identify(authenticator, hmac_with(SECRET.encode(), kid="EdDSA-0")().token("alice"))
         == "alice"

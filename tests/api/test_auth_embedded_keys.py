@@ -1,4 +1,4 @@
-"""A key that a token brings along, or the address of one, is neither used nor asked for."""
+"""A key in a token's header is not used, and the URL of a key there is not fetched."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from taskapi.auth import Authenticator
 
 @pytest.fixture
 def listener() -> Iterator[JwksServer]:
-    """A forger's server, with the forger's key."""
+    """A JWKS server with a key that the authenticator does not know."""
     with closing(JwksServer([jwk("EdDSA", 1)])) as server:
         yield server
 
 
 @pytest.mark.parametrize("kid", ["EdDSA-0", "EdDSA-1", ...], ids=["known", "unknown", "none"])
 @pytest.mark.parametrize("name", ["jku", "x5u", "jwk", "x5c", "jku+x5u+jwk"])
-def test_a_key_that_a_token_brings_or_names_is_never_followed(
+def test_a_key_or_url_in_a_token_is_never_used(
     name: str, kid: object, listener: JwksServer, assert_refused: AssertRefused
 ) -> None:
     public = private_key("EdDSA", 1).public_key()
@@ -40,15 +40,15 @@ def test_a_key_that_a_token_brings_or_names_is_never_followed(
     offered = {part: offers[part] for part in name.split("+")}
     forger = key_signer("EdDSA", 1, **offered, kid=kid)
     assert_refused(lambda _, user: forger.token(user), "token_invalid")
-    assert listener.asked == []
+    assert listener.requests == []
     assert httpx.get(listener.url).is_success
-    assert listener.asked == ["/api/auth/jwks"]
+    assert listener.requests == ["/api/auth/jwks"]
 
 
-async def test_a_good_token_may_carry_them_unheeded(
+async def test_a_good_token_with_such_a_header_is_accepted_without_a_fetch(
     listener: JwksServer, authenticator: Authenticator
 ) -> None:
-    """Whoever is trusted may name addresses: the token counts, the addresses are not asked."""
+    """These header members are ignored, also in a token that is signed correctly."""
     signer = key_signer(jku=listener.url, x5u=listener.url, jwk=jwk("EdDSA", 1))
     assert await identify(authenticator, signer.token("alice")) == "alice"
-    assert listener.asked == []
+    assert listener.requests == []

@@ -1,4 +1,4 @@
-"""Which keys of a set count: public ones, for signatures, strong enough; each for its own."""
+"""Which keys of a key set are used: public, for signatures, strong enough, for one algorithm."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def secrets_of(algorithm: str) -> dict[str, Any]:
 IGNORED: dict[str, Make] = {
     "a secret": lambda: {"kty": "oct", "k": b64(b"s" * 32), "alg": "HS256"},
     "for encryption": lambda: jwk("EdDSA", use="enc"),
-    "for anything": lambda: jwk("EdDSA", use=None),
+    "use is null": lambda: jwk("EdDSA", use=None),
     "RSA of 1024 bits": lambda: described("RS256", rsa.generate_private_key(65537, 1024)),
     "private EdDSA": lambda: secrets_of("EdDSA"),
     "private ES256": lambda: secrets_of("ES256"),
@@ -54,12 +54,12 @@ IGNORED: dict[str, Make] = {
     "for another strength": lambda: jwk("RS256", alg="RS512"),
     "alg is null": lambda: jwk("EdDSA", alg=None),
     "alg is a list": lambda: jwk("EdDSA", alg=["EdDSA"]),
-    "of no kind": lambda: {"kty": None},
-    "of an unknown kind": lambda: {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"},
-    "kind is a list": lambda: {"kty": ["OKP"]},
-    "kind is an object": lambda: {"kty": {}},
+    "kty is null": lambda: {"kty": None},
+    "unknown kty": lambda: {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"},
+    "kty is a list": lambda: {"kty": ["OKP"]},
+    "kty is an object": lambda: {"kty": {}},
     "curve is a list": lambda: {"kty": "EC", "crv": ["P-256"]},
-    "curve is of another kind": lambda: jwk("EdDSA", kty="EC"),
+    "curve of another kty": lambda: jwk("EdDSA", kty="EC"),
     "no coordinate": lambda: {k: v for k, v in jwk("EdDSA").items() if k != "x"},
     "coordinate is a number": lambda: jwk("EdDSA", x=1),
     "coordinate is too short": lambda: jwk("EdDSA", x="AAAA"),
@@ -73,7 +73,7 @@ IGNORED: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("name", IGNORED)
-def test_a_key_that_does_not_count_spoils_no_other(name: str) -> None:
+def test_an_unusable_key_is_ignored_and_the_others_are_used(name: str) -> None:
     bad = {**IGNORED[name](), "kid": "bad"}
     assert set(parse(as_json({"keys": [bad, GOOD]}))) == {GOOD["kid"]}
     assert set(parse(as_json({"keys": [GOOD, bad]}))) == {GOOD["kid"]}
@@ -82,21 +82,21 @@ def test_a_key_that_does_not_count_spoils_no_other(name: str) -> None:
 
 
 @pytest.mark.parametrize("kid", [None, 1, [], {}, ...], ids=repr)
-def test_a_key_without_an_id_cannot_be_asked_for(kid: object) -> None:
+def test_a_key_without_an_id_is_ignored(kid: object) -> None:
     key = {name: value for name, value in jwk("EdDSA", kid=kid).items() if value is not ...}
     assert set(parse(as_json({"keys": [key, GOOD]}))) == {GOOD["kid"]}
 
 
 @pytest.mark.parametrize("junk", [None, 1, "key", [], [[]]], ids=repr)
-def test_what_is_no_key_is_passed_over(junk: object) -> None:
+def test_an_entry_that_is_not_a_key_is_ignored(junk: object) -> None:
     assert set(parse(json.dumps({"keys": [junk, GOOD]}).encode())) == {GOOD["kid"]}
 
 
-COUNTED: dict[str, tuple[Make, tuple[str, ...]]] = {
+USED: dict[str, tuple[Make, tuple[str, ...]]] = {
     "as listed": (lambda: jwk("EdDSA"), ("EdDSA",)),
-    "by its newer name": (lambda: jwk("EdDSA", alg="Ed25519"), ("EdDSA",)),
+    "with the newer name of its algorithm": (lambda: jwk("EdDSA", alg="Ed25519"), ("EdDSA",)),
     "for signatures": (lambda: jwk("EdDSA", use="sig"), ("EdDSA",)),
-    "with more": (lambda: jwk("EdDSA", x5c=["x"], x5u="http://x", created=1), ("EdDSA",)),
+    "with more members": (lambda: jwk("EdDSA", x5c=["x"], x5u="http://x", created=1), ("EdDSA",)),
     "ES512": (lambda: jwk("ES512"), ("ES512",)),
     "PS256": (lambda: jwk("PS256"), ("PS256",)),
     "RSA, not bound": (
@@ -106,15 +106,15 @@ COUNTED: dict[str, tuple[Make, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", COUNTED)
-def test_a_key_counts_for_its_own_algorithm(name: str) -> None:
+@pytest.mark.parametrize("name", USED)
+def test_a_key_is_used_for_its_own_algorithm(name: str) -> None:
     """The control."""
-    make, algorithms = COUNTED[name]
+    make, algorithms = USED[name]
     key = make()
     assert parse(as_json({"keys": [key]}))[key["kid"]].algorithms == algorithms
 
 
-async def test_a_short_key_signs_nothing_that_is_accepted(
+async def test_a_token_signed_with_a_short_rsa_key_is_refused(
     open_authenticator: OpenAuthenticator, jwks_server: JwksServer
 ) -> None:
     short, long = rsa.generate_private_key(65537, 1024), private_key("RS256", 1)

@@ -1,4 +1,4 @@
-"""What is no answer changes nothing: the keys that there were stay, and none are taken from it."""
+"""After a faulty answer of the JWKS endpoint the old keys stay, and none are taken from it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ async def test_after_a_bad_answer_the_old_keys_stay(
     jwks_server.behaves = fault
     assert await refusal_code(authenticator, new.token("alice")) == "token_invalid"
     assert await identify(authenticator, old.token("alice")) == "alice"
-    assert jwks_server.asked == ["/api/auth/jwks"] * 2
-    # The control: it was the answer's fault.
+    assert jwks_server.requests == ["/api/auth/jwks"] * 2
+    # The control: a good answer replaces the old keys.
     jwks_server.behaves = "ok"
     await clock.forward(31)
     assert await identify(authenticator, new.token("alice")) == "alice"
@@ -34,7 +34,7 @@ async def test_after_a_bad_answer_the_old_keys_stay(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_with_bad_answers_only_there_are_no_keys(
+async def test_when_every_answer_is_bad_there_are_no_keys(
     fault: str, open_authenticator: OpenAuthenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     jwks_server.behaves = fault
@@ -44,8 +44,8 @@ async def test_with_bad_answers_only_there_are_no_keys(
     for _ in range(3):
         assert await refusal_code(authenticator, key_signer().token("alice")) == "keys_unavailable"
         assert not jwks.loaded
-    assert jwks_server.asked == ["/api/auth/jwks"], "nobody is let ask again at once"
-    # The control, which needs nobody's request.
+    assert jwks_server.requests == ["/api/auth/jwks"], "the next fetch waits"
+    # The control: a good answer brings the keys, and no request is needed for the fetch.
     jwks_server.behaves = "ok"
     await clock.forward(31)
     await wait_until_async(lambda: jwks.loaded)
@@ -53,7 +53,7 @@ async def test_with_bad_answers_only_there_are_no_keys(
 
 
 @pytest.mark.parametrize("how", HANGING)
-async def test_an_answer_is_not_waited_for_long(
+async def test_a_fetch_whose_answer_hangs_times_out(
     how: str, authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     jwks_server.keys.append(jwk("EdDSA", 1))
@@ -62,23 +62,23 @@ async def test_an_answer_is_not_waited_for_long(
     waiting = asyncio.create_task(
         refusal_code(authenticator, key_signer("EdDSA", 1).token("alice"))
     )
-    await wait_until_async(lambda: len(jwks_server.asked) == 2)
+    await wait_until_async(lambda: len(jwks_server.requests) == 2)
     await asyncio.sleep(0.01)
     assert not waiting.done()
     await clock.forward(5)
     assert await waiting == "token_invalid"
     assert await identify(authenticator, key_signer().token("alice")) == "alice"
-    # The control: the answer would have brought the key.
+    # The control: an answer in time brings the key.
     jwks_server.behaves = "ok"
     jwks_server.go_on()
     await clock.forward(31)
     assert await identify(authenticator, key_signer("EdDSA", 1).token("alice")) == "alice"
 
 
-async def test_an_answer_that_drips_is_not_waited_for_either(
+async def test_a_fetch_whose_answer_comes_byte_by_byte_times_out(
     authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
-    """Each byte comes in time; all of them together would not."""
+    """The timeout is for the whole answer, not for each byte."""
     jwks_server.keys.append(jwk("EdDSA", 1))
     jwks_server.behaves = "drips"
     jwks_server.hang()
@@ -94,10 +94,10 @@ async def test_an_answer_that_drips_is_not_waited_for_either(
     assert await identify(authenticator, key_signer().token("alice")) == "alice"
 
 
-async def test_the_largest_set_that_may_be_is_taken(
+async def test_a_key_set_of_the_largest_allowed_size_is_accepted(
     open_authenticator: OpenAuthenticator, jwks_server: JwksServer
 ) -> None:
-    """The control of the size: a set with much beside its keys, up to the limit."""
+    """The control of "a byte too large": a key set of exactly 256 KiB."""
     room = 256 * 1024 - len(jwks_server.document) - len(', {"pad": ""}')
     jwks_server.keys.append({"pad": "x" * room})
     assert len(jwks_server.document) == 256 * 1024

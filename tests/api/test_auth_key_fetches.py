@@ -1,4 +1,4 @@
-"""When keys are fetched: before they are old, once at a time, seldom for an unknown one."""
+"""When keys are fetched: before they are too old, one fetch at a time, rarely for unknown ones."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from support.ports import bound_socket, port_of
 from taskapi.auth import Authenticator
 
 
-def stranger(number: int) -> str:
+def token_of_unknown_key(number: int) -> str:
     return key_signer(kid=f"invented {number}").token("alice")
 
 
-async def test_fifty_with_an_unknown_key_cause_one_fetch(
+async def test_fifty_tokens_of_an_unknown_key_cause_one_fetch(
     authenticator: Authenticator, jwks_server: JwksServer
 ) -> None:
-    assert len(jwks_server.asked) == 1
+    assert len(jwks_server.requests) == 1
     jwks_server.keys.append(jwk("EdDSA", 1))
     jwks_server.hang()
     signer = key_signer("EdDSA", 1)
     waiting = [
         asyncio.create_task(identify(authenticator, signer.token(f"u{n}"))) for n in range(50)
     ]
-    await wait_until_async(lambda: len(jwks_server.asked) == 2)
+    await wait_until_async(lambda: len(jwks_server.requests) == 2)
     assert not any(task.done() for task in waiting)
     jwks_server.go_on()
     assert await asyncio.gather(*waiting) == [f"u{n}" for n in range(50)]
-    assert len(jwks_server.asked) == 2
+    assert len(jwks_server.requests) == 2
 
 
 async def test_unknown_keys_cause_one_fetch_in_thirty_seconds(
@@ -43,16 +43,17 @@ async def test_unknown_keys_cause_one_fetch_in_thirty_seconds(
     for round in range(3):
         for number in range(20):
             assert (
-                await refusal_code(authenticator, stranger(20 * round + number)) == "token_invalid"
+                await refusal_code(authenticator, token_of_unknown_key(20 * round + number))
+                == "token_invalid"
             )
             await clock.forward(0.5)
-        assert len(jwks_server.asked) == 2 + round
+        assert len(jwks_server.requests) == 2 + round
         await clock.forward(20.5)
-    assert await refusal_code(authenticator, stranger(60)) == "token_invalid"
-    assert len(jwks_server.asked) == 5
+    assert await refusal_code(authenticator, token_of_unknown_key(60)) == "token_invalid"
+    assert len(jwks_server.requests) == 5
 
 
-async def test_one_who_hangs_up_ends_the_fetch_for_nobody_else(
+async def test_a_cancelled_request_does_not_cancel_the_fetch_of_others(
     authenticator: Authenticator, jwks_server: JwksServer
 ) -> None:
     jwks_server.keys.append(jwk("EdDSA", 1))
@@ -61,43 +62,43 @@ async def test_one_who_hangs_up_ends_the_fetch_for_nobody_else(
         asyncio.create_task(identify(authenticator, key_signer("EdDSA", 1).token(user)))
         for user in "ab"
     )
-    await wait_until_async(lambda: len(jwks_server.asked) == 2)
+    await wait_until_async(lambda: len(jwks_server.requests) == 2)
     first.cancel()
     await asyncio.wait([first])
     jwks_server.go_on()
     assert await second == "b"
     assert first.cancelled()
-    assert len(jwks_server.asked) == 2
+    assert len(jwks_server.requests) == 2
 
 
-async def test_a_key_younger_than_the_fetch_under_way_is_found(
+async def test_a_key_that_is_added_during_a_fetch_is_found(
     authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     jwks_server.hang()
     await clock.forward(500)
-    await wait_until_async(lambda: len(jwks_server.asked) == 2)
+    await wait_until_async(lambda: len(jwks_server.requests) == 2)
     jwks_server.keys.append(jwk("EdDSA", 1))
     waiting = asyncio.create_task(identify(authenticator, key_signer("EdDSA", 1).token("alice")))
     await asyncio.sleep(0)
     jwks_server.go_on()
     assert await waiting == "alice"
-    assert len(jwks_server.asked) == 3
+    assert len(jwks_server.requests) == 3
 
 
-async def test_keys_are_fetched_anew_before_their_lifetime_ends(
+async def test_keys_are_fetched_again_before_their_lifetime_ends(
     authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
-    """And by nobody's request: here there is none."""
+    """No request is needed for it: this test sends none."""
     assert authenticator.jwks is not None
     for fetches in range(1, 4):
         await clock.forward(400)
         await asyncio.sleep(0.01)
-        assert len(jwks_server.asked) == fetches
+        assert len(jwks_server.requests) == fetches
         await clock.forward(190)
         await wait_for_fetch(authenticator, jwks_server, fetches + 1)
 
 
-async def test_failures_back_off(
+async def test_pauses_grow_after_failed_fetches(
     authenticator: Authenticator,
     jwks_server: JwksServer,
     clock: Clock,
@@ -107,23 +108,23 @@ async def test_failures_back_off(
     await clock.forward(500)
     await wait_until_async(lambda: len(caplog.records) == 1)
     for failures, pause in enumerate((1, 2, 4, 8, 16, 30, 30, 30), start=1):
-        if pause >= 8:  # the real time that passes meanwhile is less than the other half
+        if pause >= 8:  # a shorter one could end in the real time that passes here
             await clock.forward(pause / 2)
             await asyncio.sleep(0.01)
-            assert len(jwks_server.asked) == 1 + failures
+            assert len(jwks_server.requests) == 1 + failures
         await clock.forward(pause)
         await wait_until_async(lambda: len(caplog.records) == failures + 1)  # noqa: B023
-    assert len(jwks_server.asked) == 10
+    assert len(jwks_server.requests) == 10
     jwks_server.behaves = "ok"
     await clock.forward(30)
-    await wait_until_async(lambda: len(jwks_server.asked) == 11)
+    await wait_until_async(lambda: len(jwks_server.requests) == 11)
     assert await identify(authenticator, key_signer().token("alice")) == "alice"
 
 
-async def test_a_night_without_the_endpoint_is_survived(
+async def test_fetches_go_on_after_1100_failures(
     open_authenticator: OpenAuthenticator, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As many failures as a float has powers of two, and some more."""
+    """2.0 ** 1024 overflows, so the pause must not be a power of the number of failures."""
     with bound_socket() as bound:
         url = f"http://127.0.0.1:{port_of(bound)}/api/auth/jwks"
         authenticator = await open_authenticator(keys_url=url)

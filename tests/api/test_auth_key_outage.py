@@ -1,4 +1,4 @@
-"""While the endpoint is away: who has a known key notices nothing, and nothing lasts for ever."""
+"""While the JWKS endpoint fails, known keys are used, but only up to the stale limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from taskapi.auth import Authenticator
 
 
 def at_once(coroutine: Coroutine[Any, Any, str]) -> str:
-    """What it gives without having waited for anything."""
+    """Return the result of a coroutine that does not wait; fail if it does."""
     try:
         coroutine.send(None)
     except StopIteration as end:
@@ -27,30 +27,30 @@ def at_once(coroutine: Coroutine[Any, Any, str]) -> str:
 
 
 @pytest.mark.parametrize("how", ["hangs", "hangs in the middle"])
-async def test_known_keys_wait_for_no_fetch(
+async def test_a_token_of_a_known_key_waits_for_no_fetch(
     how: str, authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     jwks_server.behaves = how
     jwks_server.hang()
     await clock.forward(500)
-    await wait_until_async(lambda: len(jwks_server.asked) == 2)
+    await wait_until_async(lambda: len(jwks_server.requests) == 2)
     for algorithm in ALGORITHMS:
         assert at_once(identify(authenticator, key_signer(algorithm).token(algorithm))) == algorithm
     assert (
         at_once(refusal_code(authenticator, key_signer().token("alice", exp=1))) == "token_expired"
     )
-    assert len(jwks_server.asked) == 2
+    assert len(jwks_server.requests) == 2
     with pytest.raises(AssertionError, match="it waits"):
         at_once(identify(authenticator, key_signer("EdDSA", 1).token("alice")))
 
 
-async def test_known_keys_hold_up_to_the_limit_and_then_nothing_does(
+async def test_known_keys_are_used_up_to_the_stale_limit(
     open_authenticator: OpenAuthenticator,
     jwks_server: JwksServer,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Not even what is remembered: nobody could take it back any more."""
+    """After it, remembered tokens are refused too: their key may have been removed meanwhile."""
     authenticator = await open_authenticator(keys_url=jwks_server.url, stale_limit=3600)
     remembered = key_signer().token("alice")
     assert await identify(authenticator, remembered) == "alice"
@@ -68,7 +68,7 @@ async def test_known_keys_hold_up_to_the_limit_and_then_nothing_does(
     assert await identify(authenticator, remembered) == "alice"
 
 
-async def test_too_old_keys_end_without_a_fetch_between(
+async def test_keys_end_at_the_stale_limit_while_a_fetch_hangs(
     open_authenticator: OpenAuthenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     authenticator = await open_authenticator(keys_url=jwks_server.url, stale_limit=3600)
@@ -82,13 +82,13 @@ async def test_too_old_keys_end_without_a_fetch_between(
     assert not jwks.loaded
 
 
-async def test_a_key_that_disappeared_is_refused_within_the_lifetime(
+async def test_a_removed_key_is_refused_after_the_next_fetch(
     authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     gone, stays = (key_signer(name).token("alice") for name in ("EdDSA", "ES256"))
     for token in (gone, stays):
         assert await identify(authenticator, token) == "alice"
-    # A refresh that brings the same keys ends nothing.
+    # A fetch of the same keys changes nothing.
     await clock.forward(500)
     await wait_for_fetch(authenticator, jwks_server, 2)
     assert await identify(authenticator, gone) == "alice"
@@ -100,7 +100,7 @@ async def test_a_key_that_disappeared_is_refused_within_the_lifetime(
     assert await identify(authenticator, stays) == "alice"
 
 
-async def test_a_key_of_the_same_id_is_another_key(
+async def test_a_new_key_with_the_same_id_replaces_the_old_one(
     authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     old, new = key_signer(), key_signer("EdDSA", 1, kid="EdDSA-0")
@@ -113,13 +113,13 @@ async def test_a_key_of_the_same_id_is_another_key(
     assert await identify(authenticator, new.token("alice")) == "alice"
 
 
-async def test_keys_made_after_the_server_started_work_soon(
+async def test_keys_that_are_made_after_the_start_are_used_soon(
     open_authenticator: OpenAuthenticator,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
     jwks_server: JwksServer,
 ) -> None:
-    """Better Auth makes its first key for its first token, however long that takes to come."""
+    """Better Auth makes its first key with its first token, which may be long after the start."""
     made, jwks_server.keys = jwks_server.keys, []
     authenticator = await open_authenticator(keys_url=jwks_server.url)
     for failures in range(1, 8):

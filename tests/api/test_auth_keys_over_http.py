@@ -1,4 +1,4 @@
-"""What a client notices of the key set's endpoint: nothing, or a 503 that asks it to come again."""
+"""What an HTTP client sees of a failing JWKS endpoint: nothing, or a 503 with Retry-After."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def wait_until_ready(http: httpx.Client) -> None:
     wait_until(lambda: http.get("/health/ready").status_code == 200, "readiness")
 
 
-def test_without_any_key_it_is_a_503_until_the_endpoint_comes(serve: Serve, alice: str) -> None:
+def test_without_any_key_the_answer_is_503_until_the_first_fetch(serve: Serve, alice: str) -> None:
     good = key_signer().token(alice)
     with bound_socket() as bound, ExitStack() as stack:
         url = f"http://127.0.0.1:{port_of(bound)}/api/auth/jwks"
@@ -40,14 +40,14 @@ def test_without_any_key_it_is_a_503_until_the_endpoint_comes(serve: Serve, alic
         unready = http.get("/health/ready")
         assert (unready.status_code, unready.json()["checks"]["keys"]) == (503, "unavailable")
         assert http.get("/health/live").status_code == 200
-        # What no key could make good is refused, and the other way is open.
+        # A token that no key could verify is refused, and the shared secret's are accepted.
         problem(listed(http, good + "="), "token_malformed")
         problem(listed(http, key_signer(alg="none").token(alice)), "token_invalid")
         assert listed(http, token(alice)).status_code == 200
         with closing(JwksServer([jwk("EdDSA")], bound)):
             wait_until_ready(http)
             assert listed(http, good).status_code == 200
-        # And away again: nobody notices.
+        # The endpoint stops again, and known keys are used.
         assert listed(http, key_signer().token(alice)).status_code == 200
         assert http.get("/health/ready").status_code == 200
 
@@ -69,11 +69,11 @@ def test_keys_are_rotated_without_a_refused_request(
         problem(listed(http, token(alice)), "token_invalid")
         jwks_server.keys.append(jwk("EdDSA", 1))
         all_pass(new, old)
-        assert len(jwks_server.asked) == 2
+        assert len(jwks_server.requests) == 2
 
 
 @pytest.mark.parametrize("how", ["hangs", "hangs in the middle"])
-def test_no_known_key_meets_a_5xx_while_the_endpoint_hangs(
+def test_a_token_of_a_known_key_is_no_5xx_while_the_endpoint_hangs(
     how: str, serve: Serve, jwks_server: JwksServer, alice: str
 ) -> None:
     with (
@@ -95,13 +95,13 @@ def test_no_known_key_meets_a_5xx_while_the_endpoint_hangs(
         jwks_server.go_on()
         for waiting in invented:
             problem(waiting.result(30), "token_invalid")
-        assert len(jwks_server.asked) == 2
+        assert len(jwks_server.requests) == 2
 
 
-def test_nothing_of_a_fetch_or_of_a_token_is_logged(
+def test_no_part_of_a_key_set_or_token_is_logged(
     serve: Serve, jwks_server: JwksServer, alice: str
 ) -> None:
-    """The log tells that a fetch failed, and has a line for each request."""
+    """The log says that a fetch failed, and has a line for each request."""
     secret, previous = "s3cret-" * 6, "previ0us-" * 6
     signers = [key_signer(), key_signer("EdDSA", 1), key_signer("ES256", 7)]
     jwks_server.behaves = "HTML"
@@ -114,9 +114,9 @@ def test_nothing_of_a_fetch_or_of_a_token_is_logged(
         sent += [token(alice, secret=secret), token(alice, secret="x" * 40), f"{sent[0]}="]
         assert [listed(http, text).status_code for text in sent] == [503, 503, 503, 200, 401, 401]
         assert api.stop() == 0
-    told = api.log.read_text()
-    assert told.count('"/api/tasks"') == len(sent)
-    assert "the keys could not be fetched" in told
+    log = api.log.read_text()
+    assert log.count('"/api/tasks"') == len(sent)
+    assert "the keys could not be fetched" in log
     parts = [part for text in sent for part in text.split(".")]
     for hidden in (*parts, secret, previous, jwk("EdDSA")["x"], "doctype"):
-        assert hidden not in told
+        assert hidden not in log

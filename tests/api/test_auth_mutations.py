@@ -1,6 +1,6 @@
-"""A token changed in any byte, taken apart or put together otherwise, is no token.
+"""A token with a changed byte, or built from parts of good ones, is refused.
 
-The good ones are remembered by the authenticator while it is tried with the changed ones.
+The authenticator remembers the good tokens while it receives the changed ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REFUSALS = {"token_missing", "token_malformed", "token_invalid"}
 bytewise = st.integers(0, 255)
 
 
-class Inner:
+class OpenedAuthenticator:
     """An authenticator in a loop of its own, for many examples of one test."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Inner:
 
 
 @pytest.fixture(scope="module")
-def inner() -> Iterator[Inner]:
+def opened() -> Iterator[OpenedAuthenticator]:
     keys = JwksServer([jwk(name) for name in ("EdDSA", "ES256", "RS256")])
     authenticator = Authenticator(
         secrets=[SECRET], keys_url=keys.url, jwks_claims=RequiredClaims(BASE, BASE)
@@ -51,14 +51,14 @@ def inner() -> Iterator[Inner]:
     with asyncio.Runner() as runner:
         runner.run(authenticator.open())
         runner.run(wait_until_async(lambda: known.loaded))
-        yield Inner(runner.run, authenticator, tokens)
+        yield OpenedAuthenticator(runner.run, authenticator, tokens)
         runner.run(authenticator.close())
     keys.close()
 
 
 @st.composite
 def changed(draw: st.DrawFn, good: bytes) -> bytes:
-    """One byte flipped, put in, or left out, or a piece left out or doubled."""
+    """Change, insert or remove one byte, or remove or repeat a part."""
     at = draw(st.integers(0, len(good) - 1))
     match draw(st.integers(0, 4)):
         case 0:
@@ -73,8 +73,8 @@ def changed(draw: st.DrawFn, good: bytes) -> bytes:
             return good[:at] + good[at - draw(st.integers(1, 40)) :]
 
 
-def respelt(part: str, how: int) -> str:
-    """The same content, or the same bytes, written otherwise."""
+def reencoded(part: str, how: int) -> str:
+    """Return a segment of nearly the same content in another encoding."""
     content = urlsafe_b64decode(part + "==")
     if how == 0:
         return b64encode(content).decode()
@@ -95,33 +95,37 @@ def respelt(part: str, how: int) -> str:
 
 @st.composite
 def rebuilt(draw: st.DrawFn, tokens: list[str]) -> bytes:
-    """Segments of several good tokens, in any order and number, some of them respelt."""
+    """Join segments of several good tokens, in any order and number, some of them reencoded."""
     parts = [part for token in tokens for part in token.split(".")]
     segments = draw(st.lists(st.sampled_from(parts), min_size=1, max_size=4))
-    spelt = [respelt(part, how) if (how := draw(st.integers(0, 9))) < 6 else part
+    encoded = [reencoded(part, how) if (how := draw(st.integers(0, 9))) < 6 else part
              for part in segments]  # fmt: skip
-    return ".".join(spelt).encode()
+    return ".".join(encoded).encode()
 
 
-def tried(inner: Inner, text: bytes, goods: list[str]) -> None:
+def assert_refused_unless_good(opened: OpenedAuthenticator, text: bytes, goods: list[str]) -> None:
     if text.strip(b" ") not in {good.encode() for good in goods}:
-        assert inner.run(refusal_code(inner.authenticator, text)) in REFUSALS
+        assert opened.run(refusal_code(opened.authenticator, text)) in REFUSALS
 
 
 @pytest.mark.parametrize("number", range(len(SIGNERS) * 2))
-def test_the_tokens_that_are_changed_are_good(number: int, inner: Inner) -> None:
-    """The control, which also has them remembered."""
-    assert inner.run(identify(inner.authenticator, inner.tokens[number])) == f"user_{number % 2}"
+def test_the_unchanged_tokens_are_accepted(number: int, opened: OpenedAuthenticator) -> None:
+    """The control, after which the authenticator remembers them."""
+    assert opened.run(identify(opened.authenticator, opened.tokens[number])) == f"user_{number % 2}"
 
 
 @settings(max_examples=80 * settings().max_examples)
 @given(data=st.data())
-def test_a_changed_byte_ends_a_token(inner: Inner, data: st.DataObject) -> None:
-    good = data.draw(st.sampled_from(inner.tokens))
-    tried(inner, data.draw(changed(good.encode())), inner.tokens)
+def test_a_token_with_a_changed_byte_is_refused(
+    opened: OpenedAuthenticator, data: st.DataObject
+) -> None:
+    good = data.draw(st.sampled_from(opened.tokens))
+    assert_refused_unless_good(opened, data.draw(changed(good.encode())), opened.tokens)
 
 
 @settings(max_examples=20 * settings().max_examples)
 @given(data=st.data())
-def test_parts_of_good_tokens_make_no_good_one(inner: Inner, data: st.DataObject) -> None:
-    tried(inner, data.draw(rebuilt(inner.tokens)), inner.tokens)
+def test_a_token_of_parts_of_good_ones_is_refused(
+    opened: OpenedAuthenticator, data: st.DataObject
+) -> None:
+    assert_refused_unless_good(opened, data.draw(rebuilt(opened.tokens)), opened.tokens)

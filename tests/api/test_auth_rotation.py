@@ -1,4 +1,4 @@
-"""Several secrets at once: nobody is refused while one is rotated out, and nobody let in after."""
+"""Rotation of the shared secret: tokens of both are accepted during it, the old ones not after."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEW = "the secret that is from now on to be used"
 
 
 @pytest.mark.parametrize("secret", [NEW, OLD, OLDEST])
-async def test_each_of_several_secrets_signs(
+async def test_tokens_of_each_configured_secret_are_accepted(
     secret: str, open_authenticator: OpenAuthenticator
 ) -> None:
     authenticator = await open_authenticator(secrets=[NEW, OLD, OLDEST])
@@ -34,7 +34,7 @@ def listed(http: httpx.Client, sent: Sent) -> httpx.Response:
 
 
 def test_a_secret_is_rotated_without_a_refusal(serve: Serve, alice: str) -> None:
-    """As an operator does it: the old one alone, both, the new one alone; a restart between."""
+    """The operator's steps: the old secret, both, the new one; a restart between them."""
     by_old, by_new = (bearer(secret_signer(secret).token(alice)) for secret in (OLD, NEW))
     with serve(BETTER_AUTH_SECRET=OLD) as api, api.client() as http:
         assert listed(http, by_old).status_code == 200

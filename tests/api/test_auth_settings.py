@@ -1,4 +1,4 @@
-"""A server that would let in nobody, or everybody, is not started; a sentence says what to set."""
+"""A server without a safe authentication method is not started; one sentence says what to set."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ REFUSED: dict[str, tuple[Environment, str]] = {
         {"BETTER_AUTH_URL": URL, "BETTER_AUTH_SECRET_PREVIOUS": SECRET},
         "BETTER_AUTH_SECRET_PREVIOUS needs BETTER_AUTH_SECRET beside it",
     ),
-    "keys of nobody known": (
+    "keys without issuer and audience": (
         {"JWKS_URL": f"{URL}/keys"},
         "JWKS_URL needs BETTER_AUTH_URL beside it, or TASKAPI_JWT_ISSUER and "
         "TASKAPI_JWT_AUDIENCE: whose tokens, and for whom, must be known",
@@ -79,7 +79,7 @@ REFUSED: dict[str, tuple[Environment, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_would_not_be_safe_is_refused_in_a_sentence(
+def test_unsafe_settings_are_refused_in_one_sentence(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment, sentence = REFUSED[name]
@@ -96,7 +96,7 @@ ACCEPTED: dict[str, tuple[Environment, str | None]] = {
     "URL with a slash": ({"BETTER_AUTH_URL": f"{URL}/"}, f"{URL}/api/auth/jwks"),
     "both": ({"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": URL}, f"{URL}/api/auth/jwks"),
     "keys elsewhere": ({"BETTER_AUTH_URL": URL, "JWKS_URL": f"{URL}/keys"}, f"{URL}/keys"),
-    "keys of somebody named": (
+    "keys with issuer and audience": (
         {"JWKS_URL": f"{URL}/k", "TASKAPI_JWT_ISSUER": "i", "TASKAPI_JWT_AUDIENCE": "a"},
         f"{URL}/k",
     ),
@@ -108,7 +108,7 @@ ACCEPTED: dict[str, tuple[Environment, str | None]] = {
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_what_is_safe_is_taken_as_it_is_meant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_safe_settings_are_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control."""
     environment, keys_url = ACCEPTED[name]
     settings = settings_of(environment, monkeypatch)
@@ -129,7 +129,7 @@ def test_several_previous_secrets_are_separated_by_commas(monkeypatch: pytest.Mo
     assert [secret.get_secret_value() for secret in settings.secrets] == [SECRET, *others]
 
 
-def test_no_secret_stands_in_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_settings_contain_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(
         {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_SECRET_PREVIOUS": "p" * 40}, monkeypatch
     )

@@ -1,4 +1,4 @@
-"""What is nearly a signature, of any algorithm: no part, piece or copy is taken for one."""
+"""A signature that is cut, extended, changed or copied is refused, with each algorithm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANY: dict[str, SignatureFault] = {
     "first byte less": lambda _, good: good[1:],
     "half": lambda _, good: good[: len(good) // 2],
     "one byte": lambda _, good: good[:1],
-    "a zero more": lambda _, good: good + b"\0",
+    "a zero after": lambda _, good: good + b"\0",
     "a zero before": lambda _, good: b"\0" + good,
     "twice": lambda _, good: good + good,
     "backwards": lambda _, good: good[::-1],
@@ -32,7 +32,7 @@ ANY: dict[str, SignatureFault] = {
 
 @pytest.mark.parametrize("fault", ANY)
 @pytest.mark.parametrize("algorithm", SIGNERS)
-async def test_what_is_nearly_a_signature_is_refused(
+async def test_a_changed_signature_is_refused(
     algorithm: str, fault: str, authenticator: Authenticator
 ) -> None:
     await assert_fault_is_refused(authenticator, SIGNERS[algorithm], ANY[fault])

@@ -1,4 +1,4 @@
-"""Ed25519: S below the group's order, and no point of small order that would let any S pass."""
+"""Ed25519: S is below the order of the group, and R is no point of small order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def s_plus_order(_: bytes, good: bytes) -> bytes:
 
 
 def small_order(point: str) -> SignatureFault:
-    """R is a point of small order, which hides a wrong S from a careless verifier."""
+    """Replace R by a point of small order."""
     return lambda _, good: bytes.fromhex(point) + good[32:]
 
 
@@ -39,14 +39,16 @@ FAULTS: dict[str, SignatureFault] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_signature_that_only_looks_right_is_refused(
+async def test_a_signature_with_a_wrong_r_or_s_is_refused(
     name: str, authenticator: Authenticator
 ) -> None:
     await assert_fault_is_refused(authenticator, key_signer(), FAULTS[name])
 
 
-async def test_the_same_key_s_own_signature_is_accepted(authenticator: Authenticator) -> None:
-    """The control: these faults are made with the right key."""
+async def test_a_correct_signature_of_the_same_key_is_accepted(
+    authenticator: Authenticator,
+) -> None:
+    """The control: the faults above are made with the right key."""
     head = key_signer().token("alice").rpartition(".")[0]
     signature = private_key("EdDSA").sign(head.encode())
     assert int.from_bytes(signature[32:], "little") < ORDER

@@ -1,4 +1,4 @@
-"""RSA: one number below the modulus, one padding, one hash, one length of salt."""
+"""RSA: a number below the modulus; padding, hash and length of the salt as the algorithm says."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ RSA["PS256"] |= {
 @pytest.mark.parametrize(
     ("algorithm", "name"), [(algorithm, name) for algorithm in RSA for name in RSA[algorithm]]
 )
-async def test_another_number_padding_hash_or_salt_is_refused(
+async def test_a_wrong_number_padding_hash_or_salt_is_refused(
     algorithm: str, name: str, authenticator: Authenticator
 ) -> None:
     await assert_fault_is_refused(authenticator, key_signer(algorithm), RSA[algorithm][name])
 
 
 @pytest.mark.parametrize("algorithm", RSA)
-async def test_the_one_padding_hash_and_salt_are_accepted(
+async def test_the_right_padding_hash_and_salt_are_accepted(
     algorithm: str, authenticator: Authenticator
 ) -> None:
-    """The control: these faults are made with the right key, and nothing else is wrong."""
+    """The control: the faults above are made with the right key."""
     right = rsa(algorithm, PKCS1 if algorithm == "RS256" else pss(32), hashes.SHA256())
     signer = key_signer(algorithm)
     head = signer.token("alice").rpartition(".")[0]

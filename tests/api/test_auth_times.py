@@ -1,4 +1,4 @@
-"""The edges of a token's time, to the second, by a clock that stands still."""
+"""The limits of a token's times, to the second, with a fixed clock."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from support.api_server import SECRET
 NOW = 2_000_000_000
 LEEWAY = 30
 
-# The claims of a token, and the code that it is refused with, if it is.
-EDGES: dict[str, tuple[dict[str, object], str | None]] = {
+# The claims of a token, and the code of its refusal, or None.
+CASES: dict[str, tuple[dict[str, object], str | None]] = {
     "ends now": ({"exp": NOW}, None),
     "ended within the leeway": ({"exp": NOW - LEEWAY + 1}, None),
-    "ended a moment within it": ({"exp": NOW - LEEWAY + 0.001}, None),
-    "ended at its end": ({"exp": NOW - LEEWAY}, "token_expired"),
-    "ended past it": ({"exp": NOW - LEEWAY - 1}, "token_expired"),
+    "ended 1 ms within the leeway": ({"exp": NOW - LEEWAY + 0.001}, None),
+    "ended at the leeway's end": ({"exp": NOW - LEEWAY}, "token_expired"),
+    "ended past the leeway": ({"exp": NOW - LEEWAY - 1}, "token_expired"),
     "begins now": ({"nbf": NOW}, None),
     "begins at the leeway's end": ({"nbf": NOW + LEEWAY}, None),
-    "begins past it": ({"nbf": NOW + LEEWAY + 1}, "token_not_yet_valid"),
+    "begins past the leeway": ({"nbf": NOW + LEEWAY + 1}, "token_not_yet_valid"),
     "issued now": ({"iat": NOW}, None),
     "issued at the leeway's end": ({"iat": NOW + LEEWAY}, None),
-    "issued past it": ({"iat": NOW + LEEWAY + 1}, "token_not_yet_valid"),
+    "issued past the leeway": ({"iat": NOW + LEEWAY + 1}, "token_not_yet_valid"),
     "issued long ago": ({"iat": 0, "nbf": 0}, None),
-    "issued never": ({"iat": ..., "nbf": ...}, None),
-    "over and to come": ({"exp": NOW - 99, "nbf": NOW + 99}, "token_expired"),
+    "no iat and no nbf": ({"iat": ..., "nbf": ...}, None),
+    "expired and not yet valid": ({"exp": NOW - 99, "nbf": NOW + 99}, "token_expired"),
 }
 
 
-@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.parametrize("name", CASES)
 async def test_the_leeway_is_exact(name: str, open_authenticator: OpenAuthenticator) -> None:
-    said, code = EDGES[name]
-    token = secret_signer().token("alice", **{"iat": NOW, "exp": NOW + 600, **said})
+    claims, code = CASES[name]
+    token = secret_signer().token("alice", **{"iat": NOW, "exp": NOW + 600, **claims})
     authenticator = await open_authenticator(
         secrets=[SECRET], leeway=LEEWAY, clock=lambda: float(NOW)
     )
@@ -43,7 +43,7 @@ async def test_the_leeway_is_exact(name: str, open_authenticator: OpenAuthentica
         assert await refusal_code(authenticator, token) == code
 
 
-async def test_without_leeway_a_token_ends_when_it_says(
+async def test_without_leeway_the_times_are_exact(
     open_authenticator: OpenAuthenticator,
 ) -> None:
     authenticator = await open_authenticator(secrets=[SECRET], leeway=0, clock=lambda: float(NOW))
@@ -58,7 +58,7 @@ async def test_without_leeway_a_token_ends_when_it_says(
     )
 
 
-async def test_a_remembered_token_ends_when_it_says(open_authenticator: OpenAuthenticator) -> None:
+async def test_a_remembered_token_expires(open_authenticator: OpenAuthenticator) -> None:
     now = float(NOW)
     authenticator = await open_authenticator(secrets=[SECRET], leeway=LEEWAY, clock=lambda: now)
     short = secret_signer().token("alice", iat=NOW, exp=NOW + 60)

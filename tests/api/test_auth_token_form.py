@@ -1,4 +1,4 @@
-"""A token has one form, and each of its parts one spelling; anything else is malformed anywhere."""
+"""A token has one form, and each part one encoding; any other is malformed on every server."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from taskapi.auth import Authenticator
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
-def respelled(part: str) -> str:
-    """The same bytes, in a spelling whose unused last bits are not zero."""
+def reencoded(part: str) -> str:
+    """Return base64 of the same bytes whose unused last bits are not zero."""
     assert len(part) % 4 != 0
     return part[:-1] + ALPHABET[ALPHABET.index(part[-1]) + 1]
 
 
 def in_parts(signer: Signer, user: str) -> list[str]:
-    """A good token's parts, each with unused bits at its end."""
+    """Return a good token's parts, each with unused bits at its end."""
     header = as_json(dict(signer.header))
-    claims = as_json(signer.says(user))
+    claims = as_json(signer.claims_for(user))
     header, claims = (part + b" " * (len(part) % 3 == 0) for part in (header, claims))
     return signer.text(header, claims).split(".")
 
@@ -35,17 +35,17 @@ def with_part(number: int, part: str) -> Attack:
     return attack
 
 
-def respelling(number: int) -> Attack:
+def reencoding(number: int) -> Attack:
     def attack(signer: Signer, user: str) -> str:
         parts = in_parts(signer, user)
-        parts[number] = respelled(parts[number])
+        parts[number] = reencoded(parts[number])
         return ".".join(parts)
 
     return attack
 
 
 def long(signer: Signer, user: str) -> str:
-    """A byte or two longer than may be."""
+    """Return a token that is one or two bytes too long."""
     for room in range(6144, 0, -1):
         text = signer.token(user, pad="x" * room)
         if len(text) <= 8192 + 2:
@@ -54,7 +54,7 @@ def long(signer: Signer, user: str) -> str:
     return text
 
 
-def as_long_as_may_be(signer: Signer, user: str) -> str:
+def of_the_largest_size(signer: Signer, user: str) -> str:
     return next(
         text
         for room in range(6144, 0, -1)
@@ -89,9 +89,9 @@ FORM: dict[str, Attack] = {
     "slash of the other alphabet": with_part(2, "/{2}"),
     "percent-encoded": with_part(2, "{2}%3D"),
     "letter outside ASCII": with_part(2, "\xe9{2}"),
-    "header's unused bits set": respelling(0),
-    "claims' unused bits set": respelling(1),
-    "signature's unused bits set": respelling(2),
+    "header's unused bits set": reencoding(0),
+    "claims' unused bits set": reencoding(1),
+    "signature's unused bits set": reencoding(2),
     "over 8 KiB": long,
     "far over 8 KiB": lambda s, u: s.token(u, pad="x" * 30_000),
     "two tokens in one header": lambda s, u: f"{s.token(u)}, Bearer {s.token(u)}",
@@ -108,6 +108,6 @@ def test_a_token_of_another_form_is_malformed(name: str, assert_refused: AssertR
 async def test_a_token_may_be_as_long_as_8_kib(authenticator: Authenticator) -> None:
     """The control of the length."""
     for signer in (secret_signer(), key_signer()):
-        text = as_long_as_may_be(signer, "alice")
+        text = of_the_largest_size(signer, "alice")
         assert 8190 < len(text) <= 8192
         assert await identify(authenticator, text) == "alice"

@@ -1,4 +1,4 @@
-"""What is no JSON, or JSON of the wrong kind, has its status and code; nothing is a 500."""
+"""A body that is not JSON is a 400, JSON of the wrong type is a 422; neither is a 500."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.http_contract import Json, problem
 
 JSON = {"Content-Type": "application/json"}
 
-NO_JSON: dict[str, bytes] = {
+NOT_JSON: dict[str, bytes] = {
     "syntax": b'{"title": }',
     "unfinished": b'{"title": "t"',
     "more": b'{"title": "t"} {}',
@@ -60,9 +60,11 @@ INVALID: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", NO_JSON)
-def test_what_is_no_json_is_a_400(case: str, as_alice: httpx.Client, task: Json, path: str) -> None:
-    content = NO_JSON[case]
+@pytest.mark.parametrize("case", NOT_JSON)
+def test_a_body_that_is_not_json_is_a_400(
+    case: str, as_alice: httpx.Client, task: Json, path: str
+) -> None:
+    content = NOT_JSON[case]
     problem(as_alice.post("/api/tasks", content=content, headers=JSON), "invalid_json")
     problem(as_alice.put(path, content=content, headers=JSON), "invalid_json")
     problem(as_alice.patch(f"{path}/complete", content=content, headers=JSON), "invalid_json")
@@ -70,7 +72,7 @@ def test_what_is_no_json_is_a_400(case: str, as_alice: httpx.Client, task: Json,
 
 
 @pytest.mark.parametrize("case", INVALID)
-def test_json_of_the_wrong_kind_is_a_422(
+def test_json_of_the_wrong_type_is_a_422(
     case: str, as_alice: httpx.Client, task: Json, path: str
 ) -> None:
     content, field = INVALID[case]
@@ -92,13 +94,13 @@ GOOD: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", GOOD)
-def test_what_is_json_is_taken(case: str, as_alice: httpx.Client) -> None:
-    """The control: by the same way, the same title."""
+def test_valid_json_is_accepted(case: str, as_alice: httpx.Client) -> None:
+    """The control: each of these bodies is a create with the same title."""
     response = as_alice.post("/api/tasks", content=GOOD[case], headers=JSON)
     assert (response.status_code, response.json()["title"]) == (201, "t")
 
 
-def test_ten_thousand_escaped_emoji_fit(as_alice: httpx.Client) -> None:
+def test_ten_thousand_escaped_emoji_are_within_the_limit(as_alice: httpx.Client) -> None:
     content = json.dumps({"title": "t", "description": "🥛" * 10_000}, ensure_ascii=True)
     assert len(content) > 10_000 * 12
     response = as_alice.post("/api/tasks", content=content, headers=JSON)

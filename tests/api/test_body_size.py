@@ -1,4 +1,4 @@
-"""A body is counted as it comes: what is too much is answered with 413 and never kept."""
+"""A body is counted while it arrives: above the limit it is a 413, and it is not kept in memory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CREATE = b'{"title": "t"}'
 
 
 def peak(api: Api) -> int:
-    """The most memory that was ever resident, in bytes."""
+    """Return the most memory that the server ever had resident, in bytes."""
     lines = Path(f"/proc/{api.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def streamed(size: int, part: int = 65_536) -> Iterator[bytes]:
-    """Valid JSON of this size, sent without saying how long it is."""
+    """Yield valid JSON of this size, which is sent without a Content-Length."""
     yield CREATE
     left = size - len(CREATE)
     while left:
@@ -61,7 +61,7 @@ def test_the_connection_serves_on_after_a_refused_body(api: Api, alice: str) -> 
         assert client.post("/api/tasks", content=CREATE).status_code == 201
 
 
-def test_sixty_megabytes_are_not_kept(serve: Serve, alice: str) -> None:
+def test_a_refused_body_is_not_kept_in_memory(serve: Serve, alice: str) -> None:
     with serve() as api, api.client(alice) as client:
         before = _settled(api, client)
         response = client.post("/api/tasks", content=streamed(60 * MEGABYTE), headers=JSON)
@@ -69,8 +69,8 @@ def test_sixty_megabytes_are_not_kept(serve: Serve, alice: str) -> None:
         assert peak(api) - before < 20 * MEGABYTE
 
 
-def test_what_is_kept_would_be_seen(serve: Serve, alice: str) -> None:
-    """The control: a server that is allowed to keep as much does grow by it."""
+def test_an_accepted_body_is_kept_in_memory(serve: Serve, alice: str) -> None:
+    """The control: with a higher limit the server keeps the same body and grows by its size."""
     with serve(TASKAPI_BODY_LIMIT=str(100 * MEGABYTE)) as api, api.client(alice) as client:
         before = _settled(api, client)
         response = client.post("/api/tasks", content=streamed(60 * MEGABYTE), headers=JSON)
@@ -78,14 +78,14 @@ def test_what_is_kept_would_be_seen(serve: Serve, alice: str) -> None:
         assert peak(api) - before > 50 * MEGABYTE
 
 
-def test_the_setting_moves_the_limit(serve: Serve, alice: str) -> None:
+def test_the_setting_changes_the_limit(serve: Serve, alice: str) -> None:
     with serve(TASKAPI_BODY_LIMIT=str(len(CREATE))) as api, api.client(alice) as client:
         assert client.post("/api/tasks", content=CREATE, headers=JSON).status_code == 201
         response = client.post("/api/tasks", content=CREATE + b" ", headers=JSON)
         problem(response, "body_too_large")
 
 
-def test_an_announced_excess_is_refused_though_it_never_comes(api: Api, alice: str) -> None:
+def test_a_too_large_content_length_is_refused_before_the_body_comes(api: Api, alice: str) -> None:
     host, port = urlsplit(api.base).hostname, urlsplit(api.base).port
     with socket.create_connection((host, port or 0), timeout=30) as raw:
         lines = [

@@ -1,5 +1,7 @@
-"""Two users, every operation of the OpenAPI document, and every way of naming a task that isn't
-one's own: what is answered, what the answer tells, and what becomes of the other's row."""
+"""Two users and every operation of the OpenAPI document: no user reaches a task of the other.
+
+Each test checks the status, that the answer has nothing of the other user's task, and all rows.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,10 @@ from support.http_contract import Json, create, problem
 
 
 def send(client: httpx.Client, cell: Cell, task_id: str, others: Json) -> httpx.Response:
-    """The request of a cell."""
+    """Send the request of a cell."""
     body = {name: True if kind == "boolean" else "own" for name, kind in cell.fields.items()}
     named = {"id": others["id"], "task_id": others["id"], "user_id": others["user_id"]}
-    if not cell.misled:
+    if not cell.names_other_user:
         return client.request(cell.method, cell.path.format(id=task_id), json=body or None)
     return client.request(
         cell.method,
@@ -34,14 +36,14 @@ def send(client: httpx.Client, cell: Cell, task_id: str, others: Json) -> httpx.
 
 
 def rows(admin: psycopg.Connection, owner: str) -> Sequence[object]:
-    """A user's tasks, as the owner of the database sees them."""
+    """Return a user's rows, which the operator's login reads."""
     return admin.execute(
         "SELECT tasks.*, xmin FROM tasks WHERE user_id = %s ORDER BY id", [owner]
     ).fetchall()
 
 
 @pytest.mark.parametrize("cell", list(matrix(json.loads(COMMITTED.read_bytes()))), ids=str)
-def test_nobody_gets_at_the_tasks_of_another(
+def test_a_user_reaches_no_task_of_another_user(
     cell: Cell, api: Api, alice: str, bob: str, admin: psycopg.Connection
 ) -> None:
     for me, other in permutations((alice, bob)):
@@ -55,30 +57,30 @@ def test_nobody_gets_at_the_tasks_of_another(
                 "missing": str(uuid4()),
                 "malformed": UUID(others["id"]).hex,
             }
-            response = send(mine, cell, named[cell.whose], others)
+            response = send(mine, cell, named[cell.target], others)
             after = rows(admin, me), rows(admin, other)
 
         assert after[1] == before[1]
-        told = f"{response.text} {response.headers}"
+        answer = f"{response.text} {response.headers}"
         assert not [
             name
             for name in ("id", "user_id", "title", "description", "created_at", "updated_at")
-            if others[name] in told
+            if others[name] in answer
         ]
-        if cell.whose == "own":
+        if cell.target == "own":
             assert response.status_code == SUCCESS[cell.name]
-            is_what_was_asked_for(cell, response, own)
+            assert_success_has_the_own_task(cell, response, own)
             assert (after[0] != before[0]) == (cell.method not in ("GET", "HEAD"))
         else:
-            status, code = REFUSED[cell.whose]
+            status, code = REFUSED[cell.target]
             assert response.status_code == status
             assert after[0] == before[0]
             if cell.method != "HEAD":
                 problem(response, code)
 
 
-def is_what_was_asked_for(cell: Cell, response: httpx.Response, own: Json) -> None:
-    """A success is one: the task is the user's own, and what was sent is in it."""
+def assert_success_has_the_own_task(cell: Cell, response: httpx.Response, own: Json) -> None:
+    """The answer has only tasks of the user's own, with the values that were sent."""
     if cell.method in ("HEAD", "DELETE"):
         assert response.content == b""
         return

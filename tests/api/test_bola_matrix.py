@@ -1,4 +1,4 @@
-"""The matrix of `test_bola` leaves no operation out, and takes none that it does not understand."""
+"""The matrix of `test_bola` has every operation, and refuses one that it does not know."""
 
 from __future__ import annotations
 
@@ -21,35 +21,39 @@ def test_the_matrix_has_every_operation(api: Api) -> None:
     assert {cell.name for cell in cells} == SUCCESS.keys()
     for name, (method, path, _) in operations(served).items():
         if name not in WITHOUT_A_USER:
-            found = {(cell.method, cell.whose, cell.misled) for cell in cells if cell.name == name}
+            found = {
+                (cell.method, cell.target, cell.names_other_user)
+                for cell in cells
+                if cell.name == name
+            }
             assert found == {
-                (verb, whose, misled)
+                (verb, target, names_other_user)
                 for verb in ([method, "HEAD"] if method == "GET" else [method])
-                for whose in (["own", *REFUSED] if "{id}" in path else ["own"])
-                for misled in (False, True)
+                for target in (["own", *REFUSED] if "{id}" in path else ["own"])
+                for names_other_user in (False, True)
             }
 
 
-def stops(document: Json, message: str) -> None:
+def assert_refused_by_the_matrix(document: Json, message: str) -> None:
     with pytest.raises(AssertionError, match=re.escape(message)):
         list(matrix(document))
 
 
-def test_an_operation_that_it_does_not_know_stops_it(document: Json) -> None:
+def test_the_matrix_refuses_an_unknown_operation(document: Json) -> None:
     changed = deepcopy(document)
     shared = deepcopy(changed["paths"]["/api/tasks/{id}/complete"])
     changed["paths"]["/api/tasks/{id}/share"] = shared
     shared["patch"]["operationId"] = "share_task"
-    stops(changed, "say what share_task answers to its own user")
+    assert_refused_by_the_matrix(changed, "add share_task to SUCCESS")
 
 
-def test_a_path_that_names_more_than_a_task_stops_it(document: Json) -> None:
+def test_the_matrix_refuses_a_path_with_another_parameter(document: Json) -> None:
     changed = deepcopy(document)
     changed["paths"]["/api/users/{user}/tasks/{id}"] = changed["paths"].pop("/api/tasks/{id}")
-    stops(changed, "what does /api/users/{user}/tasks/{id} name?")
+    assert_refused_by_the_matrix(changed, "/api/users/{user}/tasks/{id} has more than an id")
 
 
-def test_a_health_check_that_asks_who_is_there_stops_it(document: Json) -> None:
+def test_the_matrix_refuses_a_health_check_that_needs_a_token(document: Json) -> None:
     changed = deepcopy(document)
     changed["paths"]["/health/live"]["get"]["security"] = [{"bearer": []}]
-    stops(changed, "whom does is_live answer?")
+    assert_refused_by_the_matrix(changed, "is_live needs a token or a task")

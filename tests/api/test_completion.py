@@ -1,4 +1,4 @@
-"""`PATCH …/complete` toggles when it is asked to, sets when it is told what, and never guesses."""
+"""`PATCH …/complete` toggles without a value, sets a boolean, and refuses any other value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOGGLES: dict[str, dict[str, Any]] = {
     "empty-object-spaced": {"content": b" { } \n", "headers": JSON},
 }
 
-MISTAKES: dict[str, tuple[str, str]] = {
+INVALID: dict[str, tuple[str, str]] = {
     "null": ("null", "body"),
     "array": ("[]", "body"),
     "string": ('"completed"', "body"),
@@ -41,7 +41,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("form", TOGGLES)
-def test_without_a_wish_it_toggles(form: str, as_alice: httpx.Client, path: str) -> None:
+def test_without_a_value_it_toggles(form: str, as_alice: httpx.Client, path: str) -> None:
     first = as_alice.patch(f"{path}/complete", **TOGGLES[form])
     assert (first.status_code, first.json()["completed"]) == (200, True)
     second = as_alice.patch(f"{path}/complete", **TOGGLES[form])
@@ -50,31 +50,31 @@ def test_without_a_wish_it_toggles(form: str, as_alice: httpx.Client, path: str)
 
 
 @pytest.mark.parametrize("before", [False, True])
-@pytest.mark.parametrize("wish", [False, True])
-def test_a_boolean_sets_whatever_was(before: bool, wish: bool, as_alice: httpx.Client) -> None:
+@pytest.mark.parametrize("value", [False, True])
+def test_a_boolean_sets_the_value(before: bool, value: bool, as_alice: httpx.Client) -> None:
     task = create(as_alice, completed=before)
     complete = f"/api/tasks/{task['id']}/complete"
     for _ in range(2):
-        response = as_alice.patch(complete, json={"completed": wish})
-        assert (response.status_code, response.json()["completed"]) == (200, wish)
+        response = as_alice.patch(complete, json={"completed": value})
+        assert (response.status_code, response.json()["completed"]) == (200, value)
 
 
-def test_what_stands_beside_the_boolean_is_ignored(as_alice: httpx.Client, path: str) -> None:
-    wish = {"completed": True, "title": "taken", "user_id": "somebody"}
-    changed = as_alice.patch(f"{path}/complete", json=wish).json()
+def test_other_fields_beside_the_boolean_are_ignored(as_alice: httpx.Client, path: str) -> None:
+    value = {"completed": True, "title": "taken", "user_id": "user_2"}
+    changed = as_alice.patch(f"{path}/complete", json=value).json()
     assert (changed["completed"], changed["title"]) == (True, "Buy milk")
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_it_never_toggles_by_mistake(mistake: str, as_alice: httpx.Client, path: str) -> None:
+@pytest.mark.parametrize("case", INVALID)
+def test_an_invalid_body_does_not_toggle(case: str, as_alice: httpx.Client, path: str) -> None:
     before = as_alice.get(path).json()
-    content, field = MISTAKES[mistake]
+    content, field = INVALID[case]
     response = as_alice.patch(f"{path}/complete", content=content, headers=JSON)
     assert fields(response) == [field]
     assert as_alice.get(path).json() == before
 
 
-def test_white_space_is_no_empty_body(as_alice: httpx.Client, path: str) -> None:
+def test_white_space_is_not_an_empty_body(as_alice: httpx.Client, path: str) -> None:
     response = as_alice.patch(f"{path}/complete", content=b" \n", headers=JSON)
     problem(response, "invalid_json")
     assert as_alice.get(path).json()["completed"] is False

@@ -1,4 +1,4 @@
-"""A body says that it is JSON, in any spelling of it; anything else is a 415."""
+"""The content type of a body must be JSON, in any spelling; any other is a 415."""
 
 from __future__ import annotations
 
@@ -44,13 +44,15 @@ def send(client: httpx.Client, path: str, content_type: str | None) -> list[http
 
 
 @pytest.mark.parametrize("content_type", JSON)
-def test_json_is_taken(content_type: str, as_alice: httpx.Client, path: str) -> None:
+def test_a_json_content_type_is_accepted(
+    content_type: str, as_alice: httpx.Client, path: str
+) -> None:
     statuses = [response.status_code for response in send(as_alice, path, content_type)]
     assert statuses == [201, 200, 200]
 
 
 @pytest.mark.parametrize("content_type", [*OTHER, None])
-def test_anything_else_is_refused(
+def test_any_other_content_type_is_refused(
     content_type: str | None, as_alice: httpx.Client, path: str
 ) -> None:
     before = as_alice.get(path).json()
@@ -59,7 +61,7 @@ def test_anything_else_is_refused(
     assert as_alice.get("/api/tasks").json() == [before]
 
 
-def test_where_there_is_no_body_its_type_says_nothing(as_alice: httpx.Client) -> None:
+def test_without_a_body_the_content_type_is_ignored(as_alice: httpx.Client) -> None:
     at = f"/api/tasks/{create(as_alice)['id']}"
     for content_type in ("application/json", "text/plain"):
         headers = {"Content-Type": content_type}

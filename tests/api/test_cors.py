@@ -1,4 +1,4 @@
-"""CORS: the pages that may call can, and read every answer; the others are told nothing."""
+"""CORS: pages of the configured origins can read every answer, and other pages none."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ EXPOSED = {
     "x-request-id",
     "idempotency-replayed",
 }
-# What a browser sends along of itself, so that a preflight may name it or not.
+# A browser may send these without asking, so a preflight may list them or not.
 SAFELISTED = {"accept", "accept-language", "content-language"}
-STRANGERS = [
+OTHER_ORIGINS = [
     "http://localhost:3001",
     "https://localhost:3000",
     "http://localhost:3000.evil.example",
@@ -41,9 +41,9 @@ STRANGERS = [
     "",
 ]
 
-Ask = Callable[[httpx.Client, dict[str, str]], httpx.Response]
+Send = Callable[[httpx.Client, dict[str, str]], httpx.Response]
 
-ASK: dict[int, Ask] = {
+REQUESTS: dict[int, Send] = {
     200: lambda client, sent: client.get("/api/tasks", headers=sent),
     201: lambda client, sent: client.post("/api/tasks", json={"title": "t"}, headers=sent),
     304: lambda client, sent: client.get("/api/tasks", headers=sent | {"If-None-Match": "*"}),
@@ -74,7 +74,7 @@ def preflight(client: httpx.Client, path: str, origin: str, method: str) -> http
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.parametrize("path", ["/api/tasks", "/api/tasks/{}", "/api/tasks/{}/complete/"])
-def test_a_preflight_says_what_is_allowed_for_a_day(path: str, method: str, api: Api) -> None:
+def test_a_preflight_lists_what_is_allowed_for_a_day(path: str, method: str, api: Api) -> None:
     with api.client() as client:
         response = preflight(client, path.format(uuid4()), ORIGIN, method)
     assert (response.status_code, response.content) == (204, b"")
@@ -87,8 +87,8 @@ def test_a_preflight_says_what_is_allowed_for_a_day(path: str, method: str, api:
     assert "Origin" in varies_by(response)
 
 
-@pytest.mark.parametrize("origin", STRANGERS)
-def test_a_strangers_preflight_is_not_told_that_it_may(origin: str, api: Api) -> None:
+@pytest.mark.parametrize("origin", OTHER_ORIGINS)
+def test_a_preflight_of_another_origin_is_not_allowed(origin: str, api: Api) -> None:
     with api.client() as client:
         response = preflight(client, "/api/tasks", origin, "GET")
         assert ALLOW_ORIGIN not in response.headers
@@ -96,9 +96,11 @@ def test_a_strangers_preflight_is_not_told_that_it_may(origin: str, api: Api) ->
         assert ALLOW_ORIGIN in preflight(client, "/api/tasks", ORIGIN, "GET").headers
 
 
-@pytest.mark.parametrize("status", ASK)
-def test_a_page_may_read_every_answer(status: int, as_alice: httpx.Client) -> None:
-    response = ASK[status](as_alice, {"Origin": ORIGIN})
+@pytest.mark.parametrize("status", REQUESTS)
+def test_a_page_of_an_allowed_origin_may_read_every_answer(
+    status: int, as_alice: httpx.Client
+) -> None:
+    response = REQUESTS[status](as_alice, {"Origin": ORIGIN})
     assert response.status_code == status
     assert response.headers[ALLOW_ORIGIN] == ORIGIN
     assert response.headers["access-control-allow-credentials"] == "true"
@@ -107,25 +109,25 @@ def test_a_page_may_read_every_answer(status: int, as_alice: httpx.Client) -> No
     assert varies_by(response) == ["Authorization", "Origin"]
 
 
-@pytest.mark.parametrize("status", ASK)
-def test_a_strangers_page_may_read_none(status: int, as_alice: httpx.Client) -> None:
-    for headers in ({"Origin": STRANGERS[0]}, {}):
-        response = ASK[status](as_alice, headers)
+@pytest.mark.parametrize("status", REQUESTS)
+def test_a_page_of_another_origin_may_read_no_answer(status: int, as_alice: httpx.Client) -> None:
+    for headers in ({"Origin": OTHER_ORIGINS[0]}, {}):
+        response = REQUESTS[status](as_alice, headers)
         assert response.status_code == status
         assert ALLOW_ORIGIN not in response.headers
         assert varies_by(response) == ["Authorization", "Origin"]
 
 
-def test_a_page_may_read_that_the_service_is_away(serve: Serve) -> None:
+def test_a_page_of_an_allowed_origin_may_read_a_503(serve: Serve) -> None:
     dead = "postgresql://postgres@127.0.0.1:1/none"
-    with serve(dead, TASKAPI_DEADLINE="0.5") as api, api.client("somebody") as client:
+    with serve(dead, TASKAPI_DEADLINE="0.5") as api, api.client("user_1") as client:
         response = client.get("/api/tasks", headers={"Origin": ORIGIN})
         assert (response.status_code, response.headers[ALLOW_ORIGIN]) == (503, ORIGIN)
         ready = client.get("/health/ready", headers={"Origin": ORIGIN})
         assert (ready.status_code, ready.headers[ALLOW_ORIGIN]) == (503, ORIGIN)
 
 
-def test_origins_are_set_by_a_list(serve: Serve, alice: str) -> None:
+def test_several_origins_can_be_configured(serve: Serve, alice: str) -> None:
     ours = ["https://app.example.com", "http://localhost:5173"]
     with serve(CORS_ORIGINS=f" {ours[0]}, {ours[1]},") as api, api.client() as client:
         sent = {"Authorization": f"Bearer {token(alice)}"}
@@ -135,7 +137,7 @@ def test_origins_are_set_by_a_list(serve: Serve, alice: str) -> None:
         assert ALLOW_ORIGIN not in client.get("/api/tasks", headers={"Origin": ORIGIN}).headers
 
 
-def test_a_cookie_is_nobody(api: Api, alice: str) -> None:
+def test_a_cookie_does_not_authenticate(api: Api, alice: str) -> None:
     with api.client(Cookie=f"token={token(alice)}; better-auth.session_token=x") as client:
         response = client.get("/api/tasks", headers={"Origin": ORIGIN})
     assert (response.status_code, response.headers[ALLOW_ORIGIN]) == (401, ORIGIN)

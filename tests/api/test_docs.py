@@ -1,4 +1,4 @@
-"""/docs is a page that needs no internet: all that it loads is served beside it."""
+"""/docs needs no internet: the server itself has everything that the page loads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def found(pattern: re.Pattern[str], text: str) -> list[str]:
     return [first or second for first, second in pattern.findall(text)]
 
 
-def test_the_page_loads_what_is_served_beside_it(api: Api) -> None:
+def test_the_page_loads_only_what_the_server_has(api: Api) -> None:
     with api.client() as client:
         page = client.get("/docs")
         assert page.status_code == 200
@@ -44,7 +44,7 @@ def test_the_style_loads_nothing_from_elsewhere(api: Api) -> None:
     with api.client() as client:
         style = client.get("/docs/assets/swagger-ui.css").text
     loaded = found(LOADED_BY_STYLE, style)
-    assert loaded, "the pattern finds what there is"
+    assert loaded, "the pattern finds something"
     assert {urlsplit(url).scheme for url in loaded} <= {"", "data"}
     assert not [url for url in loaded if url.startswith("//")]
 
@@ -56,10 +56,10 @@ def test_the_script_may_load_nothing_from_elsewhere(api: Api) -> None:
     assert directives["default-src"] == ["'self'"]
     allowed = {source for sources in directives.values() for source in sources}
     assert allowed <= {"'self'", "'unsafe-inline'", "data:"}
-    assert "connect-src" not in directives, "where the default says enough"
+    assert "connect-src" not in directives, "default-src applies to it"
 
 
-def test_an_asset_that_is_known_is_not_sent_again(api: Api) -> None:
+def test_a_known_asset_is_not_sent_again(api: Api) -> None:
     with api.client() as client:
         tag = client.get("/docs/assets/swagger-ui-bundle.js").headers["etag"]
         known = client.get("/docs/assets/swagger-ui-bundle.js", headers={"If-None-Match": tag})
@@ -67,12 +67,12 @@ def test_an_asset_that_is_known_is_not_sent_again(api: Api) -> None:
 
 
 @pytest.mark.parametrize("name", ["none.js", "", "%2e%2e%2f__init__.py", "..%2f__init__.py"])
-def test_nothing_else_is_served_there(name: str, api: Api) -> None:
+def test_no_other_file_is_served(name: str, api: Api) -> None:
     with api.client() as client:
         problem(client.get(f"/docs/assets/{name}"), "route_not_found")
 
 
-def test_a_method_that_is_not_taken_there_is_told_which_are(api: Api) -> None:
+def test_a_wrong_method_is_a_405_that_lists_the_allowed_ones(api: Api) -> None:
     with api.client() as client:
         for path in ("/docs", "/docs/assets/swagger-ui.css"):
             refused = client.post(path)

@@ -14,9 +14,7 @@ FIELDS = ["id", "user_id", "title", "description", "completed", "created_at", "u
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 
 
-def test_a_created_task_is_answered_whole_with_its_place(
-    as_alice: httpx.Client, alice: str
-) -> None:
+def test_a_create_returns_the_task_and_its_location(as_alice: httpx.Client, alice: str) -> None:
     response = as_alice.post("/api/tasks", json={"title": "  Buy milk ", "description": "oat"})
     task = response.json()
     assert response.status_code == 201
@@ -33,7 +31,7 @@ def test_only_the_title_is_needed(as_alice: httpx.Client) -> None:
     assert (task["title"], task["description"], task["completed"]) == ("alone", None, False)
 
 
-def test_a_task_can_be_born_completed(as_alice: httpx.Client) -> None:
+def test_a_task_can_be_created_completed(as_alice: httpx.Client) -> None:
     assert create(as_alice, completed=True)["completed"] is True
 
 
@@ -56,7 +54,7 @@ def test_the_list_is_complete_and_newest_first(as_alice: httpx.Client) -> None:
     ("name", "value"),
     [("title", "Buy oat milk"), ("description", "rye"), ("description", None), ("completed", True)],
 )
-def test_a_put_changes_what_is_given_and_keeps_the_rest(
+def test_a_put_changes_the_given_field_and_keeps_the_others(
     name: str, value: object, as_alice: httpx.Client, task: Json, path: str
 ) -> None:
     response = as_alice.put(path, json={name: value})
@@ -67,12 +65,14 @@ def test_a_put_changes_what_is_given_and_keeps_the_rest(
     assert as_alice.get(path).json() == changed
 
 
-def test_a_client_can_put_back_what_it_read(as_alice: httpx.Client, task: Json, path: str) -> None:
+def test_a_client_can_put_the_task_that_it_read(
+    as_alice: httpx.Client, task: Json, path: str
+) -> None:
     changed = as_alice.put(path, json={**task, "title": "changed"}).json()
     assert changed == {**task, "title": "changed", "updated_at": changed["updated_at"]}
 
 
-def test_a_deleted_task_is_gone_and_its_answer_has_no_body(
+def test_a_deleted_task_is_gone_and_the_answer_has_no_body(
     as_alice: httpx.Client, path: str
 ) -> None:
     other = create(as_alice, title="stays")

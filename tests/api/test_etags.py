@@ -1,4 +1,4 @@
-"""ETags: strong, one for each version of a task, one for each answer that a list can be."""
+"""ETags are strong: one for each version of a task, and one for each content of a list."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def etag(response: httpx.Response) -> str:
     return tag
 
 
-def test_a_single_answer_carries_the_etag_of_its_version(as_alice: httpx.Client) -> None:
+def test_an_answer_with_one_task_has_the_etag_of_its_version(as_alice: httpx.Client) -> None:
     made = as_alice.post("/api/tasks", json={"title": "t"})
     at = made.headers["location"]
     tags = [etag(made)]
     assert etag(as_alice.get(at)) == etag(as_alice.head(at)) == tags[0]
     writes: list[Write] = [
-        lambda: as_alice.put(at, json={"title": "t"}),  # the same, and yet written
+        lambda: as_alice.put(at, json={"title": "t"}),  # the same title, and yet a new version
         lambda: as_alice.put(at, json={"title": "u"}),
         lambda: as_alice.patch(f"{at}/complete"),
         lambda: as_alice.patch(f"{at}/complete", json={"completed": True}),
@@ -39,7 +39,7 @@ def test_a_single_answer_carries_the_etag_of_its_version(as_alice: httpx.Client)
     assert len(set(tags)) == len(tags)
 
 
-def test_the_etag_of_a_list_changes_when_the_answer_would(as_alice: httpx.Client) -> None:
+def test_the_etag_of_a_list_changes_with_its_content(as_alice: httpx.Client) -> None:
     tags = [etag(as_alice.get("/api/tasks"))]
     first = create(as_alice)
     tags.append(etag(as_alice.get("/api/tasks")))
@@ -56,7 +56,7 @@ def test_the_etag_of_a_list_changes_when_the_answer_would(as_alice: httpx.Client
     assert len(set(tags)) == len(tags)
 
 
-def test_the_etag_of_a_list_changes_only_then(
+def test_the_etag_of_an_unchanged_list_stays(
     as_alice: httpx.Client, as_bob: httpx.Client, task: Json, path: str
 ) -> None:
     before = as_alice.get("/api/tasks")
@@ -69,7 +69,7 @@ def test_the_etag_of_a_list_changes_only_then(
     assert etag(as_alice.head("/api/tasks")) == etag(before)
 
 
-def test_an_emptied_list_is_what_it_was_before(as_alice: httpx.Client) -> None:
+def test_a_list_that_is_empty_again_has_its_old_etag(as_alice: httpx.Client) -> None:
     before = etag(as_alice.get("/api/tasks"))
     as_alice.delete(f"/api/tasks/{create(as_alice)['id']}")
     assert etag(as_alice.get("/api/tasks")) == before
@@ -101,9 +101,7 @@ def named(form: str, tag: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("case", KNOWN)
-def test_what_the_client_has_is_a_304(
-    case: str, method: str, as_alice: httpx.Client, path: str
-) -> None:
+def test_a_known_etag_is_a_304(case: str, method: str, as_alice: httpx.Client, path: str) -> None:
     for at in (path, "/api/tasks"):
         tag = etag(as_alice.get(at))
         response = as_alice.request(method, at, headers=named(KNOWN[case], tag))
@@ -115,21 +113,23 @@ def test_what_the_client_has_is_a_304(
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
-def test_what_the_client_has_not_is_sent(case: str, as_alice: httpx.Client, path: str) -> None:
+def test_with_an_unknown_etag_the_content_is_sent(
+    case: str, as_alice: httpx.Client, path: str
+) -> None:
     for at in (path, "/api/tasks"):
         plain = as_alice.get(at)
         response = as_alice.get(at, headers=named(UNKNOWN[case], etag(plain)))
         assert (response.status_code, response.content) == (200, plain.content)
 
 
-def test_tags_may_come_in_several_lines(as_alice: httpx.Client, path: str) -> None:
+def test_the_header_may_have_several_lines(as_alice: httpx.Client, path: str) -> None:
     tag = etag(as_alice.get(path))
     lines = [("If-None-Match", '"other"'), ("If-None-Match", tag)]
     assert as_alice.get(path, headers=lines).status_code == 304
     assert as_alice.get(path, headers=lines[:1]).status_code == 200
 
 
-def test_an_old_tag_is_no_304_any_more(as_alice: httpx.Client, path: str) -> None:
+def test_with_an_old_etag_the_new_content_is_sent(as_alice: httpx.Client, path: str) -> None:
     old = {at: etag(as_alice.get(at)) for at in (path, "/api/tasks")}
     as_alice.put(path, json={"title": "changed"})
     for at, tag in old.items():
@@ -137,7 +137,7 @@ def test_an_old_tag_is_no_304_any_more(as_alice: httpx.Client, path: str) -> Non
         assert (response.status_code, "changed" in response.text) == (200, True)
 
 
-def test_another_users_tag_tells_nothing(
+def test_with_another_users_etag_the_answer_is_403(
     as_alice: httpx.Client, as_bob: httpx.Client, path: str
 ) -> None:
     tag = etag(as_alice.get(path))

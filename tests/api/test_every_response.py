@@ -1,4 +1,4 @@
-"""What is true of every answer: it is named, belongs to one user, and points nowhere else."""
+"""Every answer has a request id, may be cached for its user only, and has a relative Location."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def test_a_request_id_is_echoed(name: str, path: str, as_alice: httpx.Client) ->
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_one_is_replaced(name: str, as_alice: httpx.Client) -> None:
+def test_a_bad_request_id_is_replaced(name: str, as_alice: httpx.Client) -> None:
     headers = [(b"X-Request-ID", name.encode())]
     made = as_alice.get("/api/tasks", headers=headers).headers.get_list("x-request-id")
     assert len(made) == 1 and MADE.fullmatch(made[0]) and made[0] != name
 
 
-def test_a_request_without_one_gets_one_of_its_own(as_alice: httpx.Client) -> None:
+def test_a_request_without_an_id_gets_a_new_one(as_alice: httpx.Client) -> None:
     made = {as_alice.get("/health/live").headers["x-request-id"] for _ in range(20)}
     assert len(made) == 20
     assert all(MADE.fullmatch(name) for name in made)
 
 
-def test_an_answer_is_its_users_and_is_asked_for_again(as_alice: httpx.Client, api: Api) -> None:
+def test_an_answer_is_private_and_must_be_validated_again(as_alice: httpx.Client, api: Api) -> None:
     at = f"/api/tasks/{create(as_alice)['id']}"
     for response, status in (
         (as_alice.get("/api/tasks"), 200),
@@ -61,5 +61,5 @@ def test_a_location_is_relative(as_alice: httpx.Client) -> None:
         assert response.headers["location"] == f"/api/tasks/{response.json()['id']}"
 
 
-def test_the_server_does_not_say_what_it_is_made_of(as_alice: httpx.Client) -> None:
+def test_no_server_header_is_sent(as_alice: httpx.Client) -> None:
     assert "server" not in as_alice.get("/api/tasks").headers

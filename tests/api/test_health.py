@@ -1,4 +1,4 @@
-"""Liveness is the process; readiness is what it needs, and names the one thing that is missing."""
+"""Liveness needs the process only; readiness names which of database and schema is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from support.api_server import Api, Serve
 from taskcore import migrations
 
-WELL = {"database": "ok", "schema": "ok"}
+ALL_OK = {"database": "ok", "schema": "ok"}
 
 
 @pytest.fixture
@@ -26,11 +26,11 @@ def not_ready(response: httpx.Response, **checks: str) -> None:
     assert response.headers["content-type"] == "application/problem+json"
     assert int(response.headers["retry-after"]) >= 1
     assert document["request_id"] == response.headers["x-request-id"]
-    assert document["checks"] == {**WELL, **checks}
+    assert document["checks"] == {**ALL_OK, **checks}
 
 
 def ready(response: httpx.Response) -> None:
-    assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": WELL})
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": ALL_OK})
     assert response.headers["cache-control"] == "no-store"
 
 
@@ -41,7 +41,7 @@ def test_a_process_that_answers_is_alive(api: Api) -> None:
     assert response.headers["cache-control"] == "no-store"
 
 
-def test_a_process_with_all_it_needs_is_ready(api: Api) -> None:
+def test_a_process_with_database_and_schema_is_ready(api: Api) -> None:
     with api.client() as client:
         ready(client.get("/health/ready"))
 
@@ -70,7 +70,9 @@ def test_a_schema_behind_the_code_is_named(revision: str, own_api: Api, own_url:
         ready(client.get("/health/ready"))
 
 
-def test_what_the_version_table_says_decides(own_api: Api, own_url: str) -> None:
+def test_an_old_or_missing_revision_in_the_version_table_is_behind(
+    own_api: Api, own_url: str
+) -> None:
     with own_api.client() as client, psycopg.connect(own_url, autocommit=True) as admin:
         admin.execute("UPDATE taskcore_version SET version_num = '0001'")
         not_ready(client.get("/health/ready"), schema="behind")
@@ -84,7 +86,7 @@ def test_a_schema_newer_than_the_code_is_ready(own_api: Api, own_url: str) -> No
         ready(client.get("/health/ready"))
 
 
-def test_health_asks_for_no_token_and_minds_none(api: Api) -> None:
+def test_health_needs_no_token_and_ignores_a_bad_one(api: Api) -> None:
     with api.client(Authorization="Bearer x") as client:
         assert client.get("/health/live").status_code == 200
         assert client.get("/health/ready").status_code == 200

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: one task, however often the create is sent and by however many at once."""
+"""`Idempotency-Key`: creates with the same key make one task, also when they run at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def post(client: httpx.Client, key: str | None, title: str = "t", **more: object
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_repetition_answers_with_the_task_that_is_there(key: str, as_alice: httpx.Client) -> None:
+def test_a_repetition_returns_the_existing_task(key: str, as_alice: httpx.Client) -> None:
     first = post(as_alice, key, "first")
     assert (first.status_code, "idempotency-replayed" in first.headers) == (201, False)
     again = post(as_alice, key, "second", completed=True)
@@ -46,7 +46,7 @@ def test_without_a_key_each_create_makes_a_task(as_alice: httpx.Client) -> None:
     assert as_alice.get("/api/tasks").json() == made[::-1]
 
 
-def test_a_repetition_answers_with_the_task_as_it_is_now(as_alice: httpx.Client) -> None:
+def test_a_repetition_returns_the_task_as_it_is_now(as_alice: httpx.Client) -> None:
     at = post(as_alice, "k").headers["location"]
     changed = as_alice.put(at, json={"title": "changed"})
     again = post(as_alice, "k")
@@ -59,7 +59,9 @@ def test_other_keys_make_other_tasks(as_alice: httpx.Client) -> None:
     assert len(set(ids)) == 3
 
 
-def test_a_key_is_each_users_own(as_alice: httpx.Client, as_bob: httpx.Client) -> None:
+def test_the_same_key_of_two_users_makes_two_tasks(
+    as_alice: httpx.Client, as_bob: httpx.Client
+) -> None:
     hers, his = post(as_alice, "k", "hers"), post(as_bob, "k", "his")
     assert "idempotency-replayed" not in his.headers
     assert hers.json()["id"] != his.json()["id"]
@@ -77,19 +79,19 @@ def test_deleting_the_task_frees_its_key(as_alice: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("case", BAD_KEYS)
-def test_a_bad_key_makes_nothing(case: str, as_alice: httpx.Client) -> None:
+def test_a_bad_key_is_a_422_and_makes_no_task(case: str, as_alice: httpx.Client) -> None:
     headers = [(b"Idempotency-Key", key) for key in BAD_KEYS[case]]
     response = as_alice.post("/api/tasks", json={"title": "t"}, headers=headers)
     assert fields(response) == ["header.Idempotency-Key"]
     assert as_alice.get("/api/tasks").json() == []
 
 
-def test_a_refused_create_does_not_use_its_key_up(as_alice: httpx.Client) -> None:
+def test_a_refused_create_does_not_use_its_key(as_alice: httpx.Client) -> None:
     assert fields(post(as_alice, "k", " ")) == ["title"]
     assert post(as_alice, "k", "good").json()["title"] == "good"
 
 
-async def test_twenty_at_once_make_one_task(api: Api, alice: str) -> None:
+async def test_twenty_creates_at_once_make_one_task(api: Api, alice: str) -> None:
     headers = {"Authorization": f"Bearer {token(alice)}", "Idempotency-Key": "k"}
     barrier = asyncio.Barrier(20)
     async with httpx.AsyncClient(base_url=api.base, headers=headers, timeout=30) as client:

@@ -1,4 +1,4 @@
-"""A bug is a 500 that names the request and tells nothing of the inside."""
+"""An unexpected error is a 500 with the request's id and without any internal detail."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from support.api_server import ORIGIN, Api, Serve
 from support.http_contract import create, problem
 
-TITLE = "a title that nobody else needs to read"
+TITLE = "a title that must be in no log at all."
 
-# Each breaks what the code may rely on, so that the database refuses what it foresaw nowhere.
+# Each makes the database refuse a write with an error that the code does not expect.
 BREAKS = {
-    "a refused row": "ALTER POLICY taskcore_owner ON tasks WITH CHECK (title LIKE 'Buy%')",
-    "a fault": "ALTER TABLE tasks ADD CONSTRAINT inner_constraint CHECK (title LIKE 'Buy%')",
-    "another fault": (
+    "the policy": "ALTER POLICY taskcore_owner ON tasks WITH CHECK (title LIKE 'Buy%')",
+    "a constraint": "ALTER TABLE tasks ADD CONSTRAINT inner_constraint CHECK (title LIKE 'Buy%')",
+    "an arithmetic error": (
         "ALTER TABLE tasks ADD CONSTRAINT inner_constraint CHECK (30 / (length(title) - 38) <> 0)"
     ),
 }
@@ -28,7 +28,7 @@ def own_user(own_url: str) -> str:
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_bug_tells_its_request_and_nothing_else(
+def test_an_unexpected_error_is_a_500_with_the_request_id_only(
     name: str, serve: Serve, own_url: str, own_user: str
 ) -> None:
     with serve(own_url) as api, api.client(own_user, Origin=ORIGIN) as client:
@@ -43,13 +43,13 @@ def test_a_bug_tells_its_request_and_nothing_else(
             assert document["detail"] == "Something went wrong on our side."
             assert response.headers["access-control-allow-origin"] == ORIGIN
             assert "retry-after" not in response.headers
-        # It goes on serving, and nothing was written.
+        # The server serves on, and nothing was written.
         assert client.get("/api/tasks").json() == [task]
         assert api.process.poll() is None
-    _is_told_in_the_log(api)
+    _assert_is_logged_without_the_title(api)
 
 
-def _is_told_in_the_log(api: Api) -> None:
+def _assert_is_logged_without_the_title(api: Api) -> None:
     log = api.log.read_text()
     assert "unhandled" in log and "the-one" in log
     assert TITLE not in log

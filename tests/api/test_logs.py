@@ -1,4 +1,4 @@
-"""A line for each request: enough to find it again, and nothing that is the user's."""
+"""The log has a line for each request, with its id and without the user's content."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from support.api_server import SECRET, Api, Serve, token
 from support.http_contract import Json, create
 
 FIELDS = ["method", "route", "status", "ms", "request_id", "user"]
-TITLE = "a title that nobody else needs to read"
+TITLE = "a title that must be in no log"
 
 
 def log_of(api: Api) -> str:
-    """The whole log: a line is written after its answer, and none after the end."""
+    """Stop the server and return its log; before the end, the last line may still be missing."""
     api.stop()
     return api.log.read_text()
 
@@ -31,7 +31,7 @@ def test_there_is_one_json_line_for_each_request(serve: Serve, alice: str, bob: 
     with serve() as api, api.client(alice) as as_alice, api.client(bob) as as_bob:
         task = create(as_alice)
         at = f"/api/tasks/{task['id']}"
-        asked = [
+        sent = [
             (as_alice.get("/api/tasks"), "/api/tasks", alice),
             (as_alice.get(f"{at}/"), "/api/tasks/{id}", alice),
             (as_bob.get(at), "/api/tasks/{id}", bob),
@@ -42,9 +42,9 @@ def test_there_is_one_json_line_for_each_request(serve: Serve, alice: str, bob: 
             (as_alice.patch(f"{at}/complete"), "/api/tasks/{id}/complete", alice),
             (as_alice.delete(at), "/api/tasks/{id}", alice),
         ]
-        told = requests(log_of(api))
-    assert (told[0]["route"], told[-len(asked) - 1]["method"]) == ("/health/live", "POST")
-    for (response, route, user), line in zip(asked, told[-len(asked) :], strict=True):
+        lines = requests(log_of(api))
+    assert (lines[0]["route"], lines[-len(sent) - 1]["method"]) == ("/health/live", "POST")
+    for (response, route, user), line in zip(sent, lines[-len(sent) :], strict=True):
         assert list(line) == ["time", "level", "logger", "message", *FIELDS]
         assert line["request_id"] == response.headers["x-request-id"]
         assert line["method"] == response.request.method
@@ -55,7 +55,7 @@ def test_there_is_one_json_line_for_each_request(serve: Serve, alice: str, bob: 
 
 
 @pytest.mark.parametrize("format", ["json", "text"])
-def test_nothing_of_the_users_is_told(format: str, serve: Serve, url: str, alice: str) -> None:
+def test_no_content_of_a_user_is_logged(format: str, serve: Serve, url: str, alice: str) -> None:
     password = urlsplit(url).password
     assert password
     sent = token(alice)
@@ -73,11 +73,11 @@ def test_nothing_of_the_users_is_told(format: str, serve: Serve, url: str, alice
         client.get("/health/ready")
         log = log_of(api)
     assert alice in log  # the control: this is the log of these requests
-    told = [TITLE, "described", "by-alice", "of-alices", sent, sent.split(".")[2], task["id"]]
-    assert [text for text in [*told, SECRET, password] if text in log] == []
+    hidden = [TITLE, "described", "by-alice", "of-alices", sent, sent.split(".")[2], task["id"]]
+    assert [text for text in [*hidden, SECRET, password] if text in log] == []
 
 
-def test_text_is_one_line_for_a_person(serve: Serve, alice: str) -> None:
+def test_the_text_format_has_one_line_for_a_request(serve: Serve, alice: str) -> None:
     with serve(TASKAPI_LOG_FORMAT="text") as api, api.client(alice) as client:
         client.get("/api/tasks", headers={"X-Request-ID": "the-one"})
         client.get("/nowhere", headers={"X-Request-ID": "lost"})

@@ -1,4 +1,4 @@
-"""Whatever is sent is answered as the contract has it, and never with a 500."""
+"""Any input gets one of the answers of the contract, and never a 500."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.http_contract import problem
 
 JSON = {"Content-Type": "application/json"}
 
-# One user and one task serve all examples: none of them depends on what another has done.
+# All examples use one user and one task, because none depends on what another has done.
 searched = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -32,12 +32,12 @@ _bodies = st.fixed_dictionaries(
 _header_values = st.binary(max_size=40).map(
     lambda raw: bytes(byte for byte in raw if byte >= 0x20 and byte != 0x7F).strip()
 )
-# Which statuses an answer may have that needs no luck: done, not JSON, not valid.
-_TOLD = {200: None, 201: None, 400: "invalid_json", 412: "stale_version", 422: "validation_failed"}
+# The statuses that an arbitrary input may get, and their codes.
+_CODES = {200: None, 201: None, 400: "invalid_json", 412: "stale_version", 422: "validation_failed"}
 
 
-def told(response: httpx.Response) -> None:
-    code = _TOLD[response.status_code]
+def assert_expected(response: httpx.Response) -> None:
+    code = _CODES[response.status_code]
     if code is not None:
         problem(response, code)
 
@@ -47,7 +47,7 @@ def told(response: httpx.Response) -> None:
 @example(b"\xff\xfe{\0}\0")
 def test_any_bytes_as_a_body(as_alice: httpx.Client, path: str, content: bytes) -> None:
     for method, at in (("POST", "/api/tasks"), ("PUT", path), ("PATCH", f"{path}/complete")):
-        told(as_alice.request(method, at, content=content, headers=JSON))
+        assert_expected(as_alice.request(method, at, content=content, headers=JSON))
 
 
 @searched
@@ -56,7 +56,7 @@ def test_any_bytes_as_a_body(as_alice: httpx.Client, path: str, content: bytes) 
 def test_any_json_as_a_body(as_alice: httpx.Client, path: str, body: Any) -> None:
     content = json.dumps(body)
     for method, at in (("POST", "/api/tasks"), ("PUT", path), ("PATCH", f"{path}/complete")):
-        told(as_alice.request(method, at, content=content, headers=JSON))
+        assert_expected(as_alice.request(method, at, content=content, headers=JSON))
 
 
 @searched
@@ -67,11 +67,13 @@ def test_anything_in_the_headers_that_are_read(
     as_alice: httpx.Client, path: str, value: bytes, quoted: bool
 ) -> None:
     sent = b'"' + value + b'"' if quoted else value
-    told(as_alice.put(path, json={"title": "t"}, headers=[(b"If-Match", sent)]))
+    assert_expected(as_alice.put(path, json={"title": "t"}, headers=[(b"If-Match", sent)]))
     for at in (path, "/api/tasks"):
         response = as_alice.get(at, headers=[(b"If-None-Match", sent), (b"X-Request-ID", sent)])
         assert response.status_code in (200, 304)
-    told(as_alice.post("/api/tasks", json={"title": "t"}, headers=[(b"Idempotency-Key", sent)]))
+    assert_expected(
+        as_alice.post("/api/tasks", json={"title": "t"}, headers=[(b"Idempotency-Key", sent)])
+    )
 
 
 @searched

@@ -1,4 +1,4 @@
-"""The OpenAPI document is committed beside the package, and is the one that a server answers."""
+"""The committed OpenAPI document is the one that the code makes and that a server returns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPERATIONS = {
     "is_ready": ("GET", "/health/ready"),
 }
 OPEN = ("is_live", "is_ready")
-# What is true of every path is told of the document, and belongs to no operation.
+# These codes belong to every path, so no operation lists them.
 EVERYWHERE = {"route_not_found", "method_not_allowed"}
 
 
@@ -35,8 +35,8 @@ def references(node: object) -> Iterator[str]:
         yield from references(child)
 
 
-def test_the_committed_document_is_what_the_code_says(tmp_path: Path) -> None:
-    # No variable and no .env: it takes neither a database nor a secret.
+def test_the_committed_document_is_what_the_code_makes(tmp_path: Path) -> None:
+    # No variable and no .env, because the command needs neither a database nor a secret.
     printed = subprocess.run(
         [sys.executable, "-m", "taskapi.openapi"],
         cwd=tmp_path,
@@ -46,19 +46,19 @@ def test_the_committed_document_is_what_the_code_says(tmp_path: Path) -> None:
         check=True,
     )
     assert printed.stdout == COMMITTED.read_bytes(), (
-        "the document has changed: look at what has, and commit the output of "
+        "the document has changed: check the changes, and commit the output of "
         "`python -m taskapi.openapi > packages/taskapi/openapi.json`"
     )
 
 
-def test_a_server_answers_with_it(api: Api, document: Json) -> None:
+def test_a_server_returns_the_committed_document(api: Api, document: Json) -> None:
     with api.client() as client:
         response = client.get("/openapi.json")
     assert response.headers["content-type"] == "application/json"
     assert response.json() == document
 
 
-def test_every_operation_has_its_name(document: Json) -> None:
+def test_every_operation_has_its_id_method_and_path(document: Json) -> None:
     found = {name: (method, path) for name, (method, path, _) in operations(document).items()}
     assert found == OPERATIONS
 
@@ -71,7 +71,7 @@ def test_every_operation_but_the_health_checks_takes_a_bearer_token(document: Js
     }
 
 
-def test_what_is_referred_to_is_there_and_nothing_more(document: Json) -> None:
+def test_every_reference_exists_and_every_component_is_referred_to(document: Json) -> None:
     there = {
         f"#/components/{kind}/{name}"
         for kind, components in document["components"].items()

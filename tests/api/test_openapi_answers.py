@@ -27,9 +27,9 @@ HEADERS = {
     401: {"WWW-Authenticate"},
     503: {"Retry-After"},
 }
-# Readiness has a code of its own, which no endpoint answers.
+# Readiness has a code of its own, which no task endpoint uses.
 CODES = {**STATUS, "not_ready": 503}
-# Where a broken connection leaves open whether there was a change.
+# After a broken connection these may have the outcome unknown.
 WRITES = {"create_task", "update_task", "delete_task", "complete_task"}
 
 every_operation = pytest.mark.parametrize("name", STATUSES)
@@ -42,7 +42,7 @@ def responses(document: Json, name: str) -> dict[int, Json]:
 
 
 def codes(response: Json) -> list[str]:
-    """The codes that a refusal has examples of."""
+    """Return the codes of which an error answer has examples."""
     return list(response["content"]["application/problem+json"]["examples"])
 
 
@@ -63,13 +63,13 @@ def test_every_header_is_declared(name: str, responses: dict[int, Json]) -> None
             assert response["headers"][header] == {"$ref": f"#/components/headers/{header}"}
 
 
-def test_a_header_that_is_always_sent_is_declared_so(document: Json) -> None:
+def test_a_header_that_is_always_sent_is_declared_as_required(document: Json) -> None:
     headers = document["components"]["headers"]
     assert [name for name in headers if not headers[name]["required"]] == ["Idempotency-Replayed"]
 
 
 @every_operation
-def test_every_refusal_is_one_kind_of_document(name: str, responses: dict[int, Json]) -> None:
+def test_every_error_is_declared_as_a_problem(name: str, responses: dict[int, Json]) -> None:
     for status, response in responses.items():
         if status >= 400:
             [(media_type, content)] = response["content"].items()
@@ -80,7 +80,7 @@ def test_every_refusal_is_one_kind_of_document(name: str, responses: dict[int, J
         assert ("outcome_unknown" in codes(responses[503])) == (name in WRITES)
 
 
-def test_every_code_is_in_the_schema_and_has_a_whole_example(document: Json) -> None:
+def test_every_code_is_in_the_schema_and_has_a_complete_example(document: Json) -> None:
     components = document["components"]
     assert set(components["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(CODES)
     assert set(components["examples"]) == set(CODES)
@@ -91,7 +91,7 @@ def test_every_code_is_in_the_schema_and_has_a_whole_example(document: Json) -> 
         assert list(example) == MEMBERS + more.get(code, [])
 
 
-def test_every_code_is_declared_where_it_is_answered(document: Json) -> None:
+def test_every_code_is_declared_by_an_operation(document: Json) -> None:
     declared = {
         code
         for _, _, operation in operations(document).values()

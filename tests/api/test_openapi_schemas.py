@@ -1,4 +1,4 @@
-"""The schemas are as strict as the code: what one refuses, the other does."""
+"""The schemas of the document and the models of the code accept the same bodies."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Allows: TypeAlias = Callable[[str, object], bool]
 
 MODELS: dict[str, type[BaseModel]] = {"TaskCreate": TaskCreate, "TaskUpdate": TaskUpdate}
 
-# What stands around a text is trimmed before it is measured, which no schema can say: no text here
-# begins or ends with what would be.
+# A title is trimmed before its length is checked, which a schema cannot express. So no text near
+# the limits begins or ends with white space.
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 titles = st.text("a \0é🙂\n", max_size=6) | st.sampled_from([499, 500, 501]).map("x".__mul__)
 descriptions = st.text("a \0", max_size=6) | st.sampled_from([9_999, 10_000, 10_001]).map(
@@ -41,7 +41,7 @@ bodies = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module")
 def allows(document: Json) -> Allows:
-    """Whether a schema of the document allows a value."""
+    """Return a function that says whether a schema of the document allows a value."""
 
     def allows(name: str, value: object) -> bool:
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
@@ -50,7 +50,7 @@ def allows(document: Json) -> Allows:
     return allows
 
 
-def takes(model: type[BaseModel], value: object) -> bool:
+def accepts(model: type[BaseModel], value: object) -> bool:
     try:
         model.model_validate(value)
     except ValidationError:
@@ -62,16 +62,16 @@ def takes(model: type[BaseModel], value: object) -> bool:
 def test_the_schema_and_the_code_agree(name: str, allows: Allows) -> None:
     @given(bodies)
     def agree(body: Json) -> None:
-        assert allows(name, body) == takes(MODELS[name], body)
+        assert allows(name, body) == accepts(MODELS[name], body)
 
     agree()
 
 
-def test_both_say_yes_and_no(allows: Allows) -> None:
-    """The control: agreement is not indifference."""
+def test_both_accept_and_both_refuse(allows: Allows) -> None:
+    """The control: neither accepts all bodies or refuses all."""
     for name, model in MODELS.items():
-        assert allows(name, {"title": "t"}) and takes(model, {"title": "t"})
-        assert not allows(name, {"title": ""}) and not takes(model, {"title": ""})
+        assert allows(name, {"title": "t"}) and accepts(model, {"title": "t"})
+        assert not allows(name, {"title": ""}) and not accepts(model, {"title": ""})
 
 
 COMPLETIONS: list[tuple[Any, int]] = [
@@ -89,7 +89,7 @@ COMPLETIONS: list[tuple[Any, int]] = [
 
 
 @pytest.mark.parametrize(("body", "status"), COMPLETIONS, ids=repr)
-def test_a_completion_is_taken_if_its_schema_allows_it(
+def test_a_completion_is_accepted_if_its_schema_allows_it(
     body: Any, status: int, as_alice: httpx.Client, path: str, allows: Allows
 ) -> None:
     content = "null" if body is None else None
@@ -103,7 +103,7 @@ def test_a_completion_is_taken_if_its_schema_allows_it(
     assert allows("TaskCompletion", body) == (status == 200)
 
 
-def test_only_a_completion_may_be_left_away(document: Json) -> None:
+def test_only_a_completion_may_have_no_body(document: Json) -> None:
     needed = {
         name: operation["requestBody"].get("required", False)
         for name, (_, _, operation) in operations(document).items()
@@ -112,7 +112,7 @@ def test_only_a_completion_may_be_left_away(document: Json) -> None:
     assert needed == {"create_task": True, "update_task": True, "complete_task": False}
 
 
-def test_an_answered_task_is_a_task(
+def test_a_task_in_an_answer_matches_its_schema(
     document: Json, allows: Allows, as_alice: httpx.Client, path: str
 ) -> None:
     task = as_alice.get(path).json()

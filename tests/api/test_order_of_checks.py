@@ -1,4 +1,4 @@
-"""The order of judgement: each request has several faults, and the first in order is answered."""
+"""The order of the checks: each request has several faults, and the answer is about the first."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ BROKEN = b"{"
 
 
 @pytest.fixture
-def as_nobody(api: Api) -> Iterator[httpx.Client]:
-    """A valid token of a user whom the database doesn't know."""
+def as_unknown(api: Api) -> Iterator[httpx.Client]:
+    """A client with a valid token of a user whom the database does not know."""
     with api.client(f"user_{uuid4().hex}") as client:
         yield client
 
@@ -50,7 +50,9 @@ BAD_TOKENS: dict[str, Callable[[], tuple[dict[str, str], str]]] = {
 
 @pytest.mark.parametrize("name", BAD_TOKENS)
 @pytest.mark.parametrize("content", [LARGE, BROKEN, b""], ids=["large", "broken", "empty"])
-def test_the_token_comes_before_body_type_key_and_id(name: str, content: bytes, api: Api) -> None:
+def test_a_bad_token_is_401_before_body_type_key_and_id_are_checked(
+    name: str, content: bytes, api: Api
+) -> None:
     headers, code = BAD_TOKENS[name]()
     headers |= TEXT | {"Idempotency-Key": "", "If-Match": "x"}
     with api.client() as client:
@@ -58,7 +60,7 @@ def test_the_token_comes_before_body_type_key_and_id(name: str, content: bytes, 
             problem(client.request(method, at, content=content, headers=headers), code)
 
 
-def test_a_refused_token_costs_no_connection(
+def test_a_refused_token_sends_nothing_to_the_database(
     serve: Serve, counting_proxy: CountingProxy, counted_url: str, alice: str
 ) -> None:
     with serve(counted_url) as api, api.client() as client, api.client(alice) as known:
@@ -71,7 +73,7 @@ def test_a_refused_token_costs_no_connection(
                 problem(client.request(method, at, headers=headers), code)
         assert not counting_proxy.messages
         assert counting_proxy.connections == connections
-        # The control: the same requests with a token are seen.
+        # The control: the same requests with a valid token reach the database.
         for method, at in endpoints(uuid4()):
             counting_proxy.forget()
             body = {"title": "t", "completed": True} if method in ("POST", "PUT", "PATCH") else None
@@ -79,7 +81,7 @@ def test_a_refused_token_costs_no_connection(
             assert counting_proxy.round_trips > 0
 
 
-def test_size_comes_before_type_and_type_before_syntax(as_alice: httpx.Client) -> None:
+def test_size_is_checked_before_type_and_type_before_syntax(as_alice: httpx.Client) -> None:
     for method, at in endpoints("no-id"):
         if method in ("POST", "PUT", "PATCH"):
             for content, headers, code in (
@@ -90,7 +92,7 @@ def test_size_comes_before_type_and_type_before_syntax(as_alice: httpx.Client) -
                 problem(as_alice.request(method, at, content=content, headers=headers), code)
 
 
-def test_what_is_not_valid_comes_before_whose_it_is(
+def test_the_input_is_validated_before_the_owner_is_checked(
     as_alice: httpx.Client, as_bob: httpx.Client, path: str
 ) -> None:
     assert fields(as_bob.put(path, json={"title": ""})) == ["title"]
@@ -98,7 +100,7 @@ def test_what_is_not_valid_comes_before_whose_it_is(
     assert as_alice.put(path, json={"title": "kept"}).status_code == 200
 
 
-def test_whose_it_is_comes_before_its_version(
+def test_the_owner_is_checked_before_the_version(
     as_alice: httpx.Client, as_bob: httpx.Client, path: str
 ) -> None:
     stale = {"If-Match": '"1"'}
@@ -111,18 +113,18 @@ def test_whose_it_is_comes_before_its_version(
             problem(as_alice.request(method, gone, json=body, headers=stale), "task_not_found")
 
 
-def test_that_the_user_is_unknown_comes_last(as_nobody: httpx.Client, path: str) -> None:
+def test_the_unknown_user_is_noticed_last(as_unknown: httpx.Client, path: str) -> None:
     create_ = ("POST", "/api/tasks")
-    problem(as_nobody.request(*create_, content=BROKEN, headers=JSON), "invalid_json")
-    assert fields(as_nobody.request(*create_, json={"title": ""})) == ["title"]
-    assert fields(as_nobody.get("/api/tasks/no-id")) == ["path.id"]
+    problem(as_unknown.request(*create_, content=BROKEN, headers=JSON), "invalid_json")
+    assert fields(as_unknown.request(*create_, json={"title": ""})) == ["title"]
+    assert fields(as_unknown.get("/api/tasks/no-id")) == ["path.id"]
     for method, at in endpoints(path.rpartition("/")[2]):
         body = {"title": "t", "completed": True} if method in ("POST", "PUT", "PATCH") else None
         stale = {"If-Match": '"1"'}
-        problem(as_nobody.request(method, at, json=body, headers=stale), "user_unknown")
+        problem(as_unknown.request(method, at, json=body, headers=stale), "user_unknown")
 
 
-def test_a_known_user_passes_where_the_unknown_one_did_not(as_alice: httpx.Client) -> None:
+def test_the_same_requests_of_a_known_user_succeed(as_alice: httpx.Client) -> None:
     """The control."""
     task = create(as_alice)
     for method, at in endpoints(task["id"])[::-1]:

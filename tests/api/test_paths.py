@@ -1,4 +1,4 @@
-"""Every path with and without a slash at its end, by every method, known or not."""
+"""Every path, with and without a slash at its end, and every method."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ REFUSED = [
     if method not in allowed.split(", ")
 ]
 READABLE = [path for path, allowed in ALLOWED.items() if "HEAD" in allowed]
-NOWHERE = ["/", "/api", "/api/task", "/api/tasks//", "/api/tasks/{id}/done", "/API/tasks", "/x/y/"]
+UNKNOWN = ["/", "/api", "/api/task", "/api/tasks//", "/api/tasks/{id}/done", "/API/tasks", "/x/y/"]
 
 
-@pytest.fixture(params=[True, False], ids=["token", "stranger"])
+@pytest.fixture(params=[True, False], ids=["token", "no-token"])
 def any_client(request: pytest.FixtureRequest, api: Api, alice: str) -> Iterator[httpx.Client]:
     with api.client(alice if request.param else None) as client:
         yield client
 
 
 @pytest.mark.parametrize(("method", "path"), REFUSED)
-def test_a_wrong_method_is_told_the_right_ones(
+def test_a_wrong_method_is_a_405_that_lists_the_allowed_ones(
     method: str, path: str, any_client: httpx.Client
 ) -> None:
     for slash in ("", "/"):
@@ -52,14 +52,16 @@ def test_a_wrong_method_is_told_the_right_ones(
 
 @pytest.mark.parametrize("path", ALLOWED)
 def test_the_allowed_methods_are_allowed(path: str, as_alice: httpx.Client, task: Json) -> None:
-    """The control: each method that an Allow names does something else than 405."""
+    """The control: no method that `Allow` lists is a 405."""
     for method in ALLOWED[path].split(", "):
         response = as_alice.request(method, path.format(id=task["id"]))
         assert response.status_code in (200, 204, 422)
 
 
-@pytest.mark.parametrize("path", NOWHERE)
-def test_an_unknown_path_is_a_404_for_everybody(path: str, any_client: httpx.Client) -> None:
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_an_unknown_path_is_a_404_with_and_without_a_token(
+    path: str, any_client: httpx.Client
+) -> None:
     for method in ("GET", "POST", "DELETE"):
         problem(any_client.request(method, path.format(id=uuid4())), "route_not_found")
 
@@ -73,7 +75,7 @@ def test_a_slash_at_the_end_changes_nothing(path: str, as_alice: httpx.Client, t
     assert not slashed.history
 
 
-def test_writes_go_through_a_slash_with_body_and_token(as_alice: httpx.Client) -> None:
+def test_a_write_to_a_path_with_a_slash_keeps_body_and_token(as_alice: httpx.Client) -> None:
     made = as_alice.post("/api/tasks/", json={"title": "new"})
     assert made.status_code == 201
     path = made.headers["location"]

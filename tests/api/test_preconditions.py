@@ -1,4 +1,4 @@
-"""`If-Match`: a write happens to the version that the client has seen, or not at all."""
+"""`If-Match`: a write changes the task only in a version that the header names."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def lines(forms: list[str], tag: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", WRITES)
 @pytest.mark.parametrize("case", MATCHING)
-def test_a_match_lets_the_write_through(
+def test_with_a_matching_etag_the_write_succeeds(
     case: str, name: str, as_alice: httpx.Client, path: str
 ) -> None:
     tag = as_alice.get(path).headers["etag"]
@@ -70,7 +70,7 @@ def test_a_match_lets_the_write_through(
 
 @pytest.mark.parametrize("name", WRITES)
 @pytest.mark.parametrize("case", NOT_MATCHING)
-def test_anything_else_leaves_the_task_alone(
+def test_with_any_other_etag_the_task_is_unchanged(
     case: str, name: str, as_alice: httpx.Client, task: Json, path: str
 ) -> None:
     tag = as_alice.get(path).headers["etag"]
@@ -80,7 +80,9 @@ def test_anything_else_leaves_the_task_alone(
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_the_version_before_no_longer_matches(name: str, as_alice: httpx.Client, path: str) -> None:
+def test_the_etag_of_an_old_version_no_longer_matches(
+    name: str, as_alice: httpx.Client, path: str
+) -> None:
     old = as_alice.get(path).headers["etag"]
     new = as_alice.put(path, json={"title": "newer"}).headers["etag"]
     problem(WRITES[name](as_alice, path, [("If-Match", old)]), "stale_version")
@@ -88,7 +90,7 @@ def test_the_version_before_no_longer_matches(name: str, as_alice: httpx.Client,
     assert WRITES[name](as_alice, path, [("If-Match", new)]).is_success
 
 
-def test_the_tag_of_an_answer_serves_for_the_next_write(as_alice: httpx.Client) -> None:
+def test_the_etag_of_an_answer_matches_in_the_next_write(as_alice: httpx.Client) -> None:
     response = as_alice.post("/api/tasks", json={"title": "t"})
     at = response.headers["location"]
     for name in ("put", "toggle", "set", "delete"):

@@ -15,14 +15,14 @@ from taskapi import problems
 
 JSON = {"Content-Type": "application/json"}
 
-Ask = Callable[[httpx.Client, str], httpx.Response]
+Send = Callable[[httpx.Client, str], httpx.Response]
 
 
 def as_user(user: str, **more: Any) -> dict[str, str]:
     return {"Authorization": f"Bearer {token(user, **more)}"}
 
 
-ASK: dict[str, Ask] = {
+REQUESTS: dict[str, Send] = {
     "token_missing": lambda c, _: c.get("/api/tasks", headers={"Authorization": ""}),
     "token_malformed": lambda c, _: c.get("/api/tasks", headers={"Authorization": "Bearer x"}),
     "token_invalid": lambda c, _: c.get("/api/tasks", headers=as_user("u", secret="s" * 40)),
@@ -40,9 +40,9 @@ ASK: dict[str, Ask] = {
 }
 
 
-@pytest.mark.parametrize("code", ASK)
+@pytest.mark.parametrize("code", REQUESTS)
 def test_an_error_is_a_problem_document(code: str, as_alice: httpx.Client, path: str) -> None:
-    response = ASK[code](as_alice, path)
+    response = REQUESTS[code](as_alice, path)
     document = problem(response, code)
     assert document["title"] == response.reason_phrase
     details = {kind.detail for kind in vars(problems).values() if isinstance(kind, problems.Kind)}
@@ -61,8 +61,8 @@ def test_the_table_has_the_codes_of_the_contract_and_readiness() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code, status in STATUS.items() if status == 401])
-def test_a_401_challenges(code: str, as_alice: httpx.Client, path: str) -> None:
-    response = ASK[code](as_alice, path)
+def test_a_401_has_a_challenge(code: str, as_alice: httpx.Client, path: str) -> None:
+    response = REQUESTS[code](as_alice, path)
     challenge = response.headers["www-authenticate"]
     if code == "token_missing":
         assert challenge == "Bearer"
@@ -72,12 +72,12 @@ def test_a_401_challenges(code: str, as_alice: httpx.Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_unknown_user_is_refused_where_nothing_is_missed(method: str, api: Api) -> None:
-    with api.client(f"user_{uuid4().hex}") as nobody:
-        problem(nobody.request(method, "/api/tasks", json={"title": "t"}), "user_unknown")
+def test_a_list_or_create_of_an_unknown_user_is_refused(method: str, api: Api) -> None:
+    with api.client(f"user_{uuid4().hex}") as client:
+        problem(client.request(method, "/api/tasks", json={"title": "t"}), "user_unknown")
 
 
-OPERATIONS: dict[str, Ask] = {
+OPERATIONS: dict[str, Send] = {
     "get": lambda client, at: client.get(at),
     "put": lambda client, at: client.put(at, json={"title": "taken"}),
     "complete": lambda client, at: client.patch(f"{at}/complete"),
@@ -87,7 +87,7 @@ OPERATIONS: dict[str, Ask] = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_a_foreign_task_is_a_403_that_tells_nothing_of_it(
+def test_a_foreign_task_is_a_403_that_has_nothing_of_it(
     name: str, as_alice: httpx.Client, as_bob: httpx.Client, task: Json, path: str
 ) -> None:
     refused = OPERATIONS[name](as_bob, path)
@@ -105,8 +105,8 @@ def test_a_foreign_task_can_be_hidden(serve: Serve, alice: str, bob: str) -> Non
         api.client(bob, **{"X-Request-ID": "same"}) as as_bob,
     ):
         path = f"/api/tasks/{create(as_alice)['id']}"
-        for ask in OPERATIONS.values():
-            hidden, absent = ask(as_bob, path), ask(as_bob, f"/api/tasks/{uuid4()}")
+        for send in OPERATIONS.values():
+            hidden, absent = send(as_bob, path), send(as_bob, f"/api/tasks/{uuid4()}")
             problem(hidden, "task_not_found")
             assert hidden.content == absent.content
             assert _steady(hidden) == _steady(absent)

@@ -1,4 +1,4 @@
-"""Many at once: one winner where there can be one, and nothing lost where all may win."""
+"""Requests at once: one succeeds where only one can, and no change is lost where all can."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from support.http_contract import problem
 
 AT_ONCE = 20
 
-Ask = Callable[[], Coroutine[None, None, httpx.Response]]
+Send = Callable[[], Coroutine[None, None, httpx.Response]]
 
 
 @pytest.fixture
 async def many(api: Api, alice: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Alice from many places: as many connections as there are requests."""
+    """A client of Alice's with as many connections as there are requests."""
     async with httpx.AsyncClient(
         base_url=api.base, headers={"Authorization": f"Bearer {token(alice)}"}, timeout=30
     ) as client:
         yield client
 
 
-async def together(*asks: Ask) -> list[httpx.Response]:
-    """All of them, each released when the last is ready."""
-    barrier = asyncio.Barrier(len(asks))
+async def together(*sends: Send) -> list[httpx.Response]:
+    """Send all of them at once: each waits until the last is ready."""
+    barrier = asyncio.Barrier(len(sends))
 
-    async def run(ask: Ask) -> httpx.Response:
+    async def run(send: Send) -> httpx.Response:
         await barrier.wait()
-        return await ask()
+        return await send()
 
-    return await asyncio.gather(*(run(ask) for ask in asks))
+    return await asyncio.gather(*(run(send) for send in sends))
 
 
 def statuses(responses: list[httpx.Response]) -> Counter[int]:
     return Counter(response.status_code for response in responses)
 
 
-async def test_one_of_many_writes_to_one_version_wins(many: httpx.AsyncClient) -> None:
+async def test_one_of_many_writes_to_one_version_succeeds(many: httpx.AsyncClient) -> None:
     made = await many.post("/api/tasks", json={"title": "t"})
     at, seen = made.headers["location"], {"If-Match": made.headers["etag"]}
 
-    def put(title: str) -> Ask:
+    def put(title: str) -> Send:
         return lambda: many.put(at, json={"title": title}, headers=seen)
 
     responses = await together(*(put(f"title {n}") for n in range(AT_ONCE)))
     assert statuses(responses) == {200: 1, 412: AT_ONCE - 1}
-    winner = next(response for response in responses if response.status_code == 200)
-    assert (await many.get(at)).json() == winner.json()
+    success = next(response for response in responses if response.status_code == 200)
+    assert (await many.get(at)).json() == success.json()
     for response in responses:
-        if response is not winner:
+        if response is not success:
             problem(response, "stale_version")
 
 
-async def test_one_of_many_deletes_of_one_version_wins(many: httpx.AsyncClient) -> None:
+async def test_one_of_many_deletes_of_one_version_succeeds(many: httpx.AsyncClient) -> None:
     made = await many.post("/api/tasks", json={"title": "t"})
     at, seen = made.headers["location"], {"If-Match": made.headers["etag"]}
     responses = await together(*[lambda: many.delete(at, headers=seen)] * AT_ONCE)
     assert statuses(responses) == {204: 1, 404: AT_ONCE - 1}
 
 
-async def test_without_a_version_all_writes_happen(many: httpx.AsyncClient) -> None:
-    """The control: the same race, in which nobody names a version."""
+async def test_without_a_version_all_writes_succeed(many: httpx.AsyncClient) -> None:
+    """The control: the same race without `If-Match`."""
     at = (await many.post("/api/tasks", json={"title": "t"})).headers["location"]
 
-    def put(title: str) -> Ask:
+    def put(title: str) -> Send:
         return lambda: many.put(at, json={"title": title})
 
     responses = await together(*(put(f"title {n}") for n in range(AT_ONCE)))
@@ -79,7 +79,7 @@ async def test_without_a_version_all_writes_happen(many: httpx.AsyncClient) -> N
 
 
 @pytest.mark.parametrize("times", [AT_ONCE, AT_ONCE + 1])
-async def test_all_toggles_count(times: int, many: httpx.AsyncClient) -> None:
+async def test_no_toggle_is_lost(times: int, many: httpx.AsyncClient) -> None:
     at = (await many.post("/api/tasks", json={"title": "t"})).headers["location"]
     responses = await together(*[lambda: many.patch(f"{at}/complete")] * times)
     assert statuses(responses) == {200: times}
@@ -88,7 +88,7 @@ async def test_all_toggles_count(times: int, many: httpx.AsyncClient) -> None:
     assert (await many.get(at)).json()["completed"] is bool(times % 2)
 
 
-async def test_writers_of_different_fields_do_not_undo_each_other(many: httpx.AsyncClient) -> None:
+async def test_updates_of_different_fields_do_not_undo_each_other(many: httpx.AsyncClient) -> None:
     at = (await many.post("/api/tasks", json={"title": "t"})).headers["location"]
     responses = await together(
         lambda: many.put(at, json={"title": "changed"}),

@@ -1,4 +1,4 @@
-"""A server that can't be configured says why in one line and ends, however it was started."""
+"""A server with wrong settings prints the reason in one line and ends, however it is started."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from support.api_server import SECRET, Serve
+from support.preloaded import run
 
 FACTORY = "taskapi.app:create_app_from_environment"
 COMMANDS = {
@@ -38,14 +39,12 @@ def start(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         "PORT": "0",
         **variables,
     }
-    return subprocess.run(
-        COMMANDS[command], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    return run(COMMANDS[command], env=environment)
 
 
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_is_wrong_is_said_in_one_line(command: str, name: str) -> None:
+def test_a_wrong_setting_is_reported_in_one_line(command: str, name: str) -> None:
     done = start(command, **WRONG[name])
     assert done.returncode not in (0, -9)
     (line,) = (done.stdout + done.stderr).splitlines()
@@ -54,15 +53,15 @@ def test_what_is_wrong_is_said_in_one_line(command: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_is_missing_is_said_in_one_line(command: str) -> None:
+def test_missing_settings_are_reported_in_one_line(command: str) -> None:
     done = start(command, DATABASE_URL="", BETTER_AUTH_SECRET="")
     assert done.returncode != 0
     (line,) = (done.stdout + done.stderr).splitlines()
     assert line.removeprefix("taskcli: ").startswith("set DATABASE_URL ")
 
 
-def test_with_the_same_variables_made_right_it_starts(serve: Serve) -> None:
-    """The control; that the database is away is no reason not to start."""
+def test_with_right_settings_it_starts(serve: Serve) -> None:
+    """The control; a server also starts without its database."""
     with serve("postgresql://login:the-password@127.0.0.1:1/tasks") as api, api.client() as client:
         assert client.get("/health/live").status_code == 200
     assert "the-password" not in api.log.read_text()

@@ -1,5 +1,7 @@
-"""The document taken at its word by schemathesis: whatever it allows is asked, and what it does not
-describe is never answered, with a token and without, request by request and along its links."""
+"""schemathesis sends what the OpenAPI document allows; every answer must be one that it describes.
+
+It runs with a token and without, with single requests and along the document's links.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,12 @@ TASKS = {
     "POST /api/tasks",
     "PUT /api/tasks/{id}",
 }
-# What a request that the document allows may be answered: a tag is seldom the task's (412), and
-# hardly any id is one of a task (404).
+# The statuses of a request that the document allows: a made-up ETag is seldom the task's (412), and
+# hardly any made-up id is a task's (404).
 ANSWERED = ["2xx", "304", "404", "412"]
 
-# A title is measured when it is trimmed, which no maxLength can say: none here would be.
+# A title is trimmed before its length is checked, which maxLength cannot express. So the hook
+# removes titles that would be trimmed.
 HOOKS = """
 import schemathesis
 
@@ -44,7 +47,7 @@ def filter_body(context, body):
 
 @pytest.fixture
 def run(api: Api, tmp_path: Path) -> Run:
-    """Runs schemathesis, which must find nothing; what it reports."""
+    """Return a function that runs schemathesis, which must find nothing, and returns its report."""
 
     def run(*phases: str, user: str | None, examples: int) -> Json:
         answered = ANSWERED if user is not None else ["2xx", "401"]
@@ -78,7 +81,7 @@ def run(api: Api, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def examples() -> int:
-    """How many for each operation."""
+    """How many examples of each operation are sent."""
     return settings().max_examples // 10
 
 

@@ -1,4 +1,4 @@
-"""Settings: what a server is told, read from names, never shown, refused in one sentence."""
+"""Settings are read from the environment, refused in one sentence, and printed without secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ URL = "postgresql://login:the-password@127.0.0.1:5432/tasks"
 SECRET = "a secret that is as long as a real one is"
 
 GOOD = {"DATABASE_URL": URL, "BETTER_AUTH_SECRET": SECRET}
-# What is wrong, and the variable that the sentence has to name.
+# The wrong variables, and the one that the sentence must name.
 WRONG: dict[str, tuple[dict[str, str], str]] = {
     "no-url": ({"DATABASE_URL": ""}, "DATABASE_URL"),
     "mysql-url": ({"DATABASE_URL": "mysql://login:the-password@h/tasks"}, "DATABASE_URL"),
@@ -29,7 +29,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "plain-keys": ({"BETTER_AUTH_URL": "http://auth.example.com"}, "BETTER_AUTH_URL"),
     "keys-no-url": ({"BETTER_AUTH_URL": "auth.example.com"}, "BETTER_AUTH_URL"),
     "keys-bracket": ({"BETTER_AUTH_URL": "https://[::1"}, "BETTER_AUTH_URL"),
-    "keys-of-whom": ({"JWKS_URL": "https://auth.example.com/keys"}, "JWKS_URL"),
+    "keys-without-issuer": ({"JWKS_URL": "https://auth.example.com/keys"}, "JWKS_URL"),
     "port-word": ({"PORT": "http"}, "PORT"),
     "port-large": ({"PORT": "65536"}, "PORT"),
     "port-below": ({"PORT": "-1"}, "PORT"),
@@ -52,7 +52,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
 
 
 def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
-    """The settings of an environment with these variables and no others."""
+    """Return the settings of an environment with these variables and no others."""
     for name in os.environ:
         if name.upper().removeprefix("TASKAPI_").lower() in Settings.model_fields:
             monkeypatch.delenv(name)
@@ -62,7 +62,7 @@ def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_one_sentence_that_names_its_variable(
+def test_a_wrong_value_is_refused_in_one_sentence_that_names_its_variable(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables, name = WRONG[case]
@@ -75,13 +75,13 @@ def test_what_is_wrong_is_one_sentence_that_names_its_variable(
     assert not any(value in sentence for value in variables.values() if len(value) > 8)
 
 
-def test_all_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_wrong_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(monkeypatch, DATABASE_URL="", PORT="x", CORS_ORIGINS="*")
     assert all(name in str(caught.value) for name in ("DATABASE_URL", "PORT", "CORS_ORIGINS"))
 
 
-def test_what_is_right_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_right_values_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control, and the defaults."""
     settings = read(monkeypatch)
     assert settings.database_url.get_secret_value() == URL
@@ -107,7 +107,7 @@ def test_a_secret_of_32_bytes_is_strong_enough(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("shown", [repr, str, lambda settings: settings.model_dump_json()])
-def test_no_secret_is_shown(shown: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_settings_contain_no_secret(shown: object, monkeypatch: pytest.MonkeyPatch) -> None:
     assert callable(shown)
     text = shown(read(monkeypatch, BETTER_AUTH_SECRET_PREVIOUS="p" * 40))
     assert "8000" in text

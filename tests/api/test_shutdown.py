@@ -1,4 +1,4 @@
-"""A server that is told to stop: no request is lost, and nothing of it is left over."""
+"""A server that gets a stop signal ends the requests in flight and leaves no connection open."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from taskcore import TaskRead
 
 Change: TypeAlias = Callable[[Api, TaskRead], Future[httpx.Response]]
 
-PATIENT = {"TASKAPI_DEADLINE": "60", "TASKAPI_STATEMENT_TIMEOUT": "60"}
+LONG_LIMITS = {"TASKAPI_DEADLINE": "60", "TASKAPI_STATEMENT_TIMEOUT": "60"}
 
 
 @pytest.fixture
 def name() -> str:
-    """What the server's connections to the database are called."""
+    """The application_name of the server's connections to the database."""
     return f"stops_{uuid4().hex}"
 
 
@@ -51,7 +51,7 @@ def connections(admin: psycopg.Connection, name: str) -> int:
 
 @pytest.fixture
 def change(thread: ThreadPoolExecutor, alice: str) -> Change:
-    """Changes a task of Alice's, in the thread."""
+    """Return a function that changes a task of Alice's in the thread."""
 
     def put(api: Api, task: TaskRead) -> httpx.Response:
         with api.client(alice) as client:
@@ -75,7 +75,7 @@ def test_what_is_in_flight_is_finished(
     wait_for_blocked: WaitForBlocked,
     change: Change,
 ) -> None:
-    with serve(named_url, **PATIENT) as api:
+    with serve(named_url, **LONG_LIMITS) as api:
         task = task_of(alice, api)
         with lock_row(task):
             answer = change(api, task)
@@ -122,14 +122,14 @@ def test_a_second_interrupt_waits_for_nothing(
     wait_for_blocked: WaitForBlocked,
     change: Change,
 ) -> None:
-    with serve(**PATIENT) as api:
+    with serve(**LONG_LIMITS) as api:
         task = task_of(alice, api)
         with lock_row(task):
             answer = change(api, task)
             wait_for_blocked()
             api.process.send_signal(signal.SIGINT)
             wait_until(lambda: refuses_connections(api), "the listener closes")
-            assert api.process.poll() is None, "what is in flight is waited for"
+            assert api.process.poll() is None, "the server waits for the request in flight"
             assert api.stop(signal.SIGINT) == 0
             assert "timeout graceful shutdown exceeded" not in api.log.read_text()
         cut = answer.result(30)

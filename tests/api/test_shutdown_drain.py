@@ -1,4 +1,4 @@
-"""Between SIGTERM and the end: who routes requests is told, and they are served all the same."""
+"""A draining server is not ready, and yet answers requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.http_contract import create, problem
 from support.polling import wait_until
 
 
-def test_a_server_that_stops_says_so_and_serves_on(serve: Serve, alice: str) -> None:
+def test_a_draining_server_is_not_ready_and_serves_on(serve: Serve, alice: str) -> None:
     with serve(TASKAPI_DRAIN_SECONDS=LONG_DRAIN) as api, api.client(alice) as client:
         assert client.get("/health/ready").status_code == 200
         api.process.send_signal(signal.SIGTERM)
@@ -27,7 +27,7 @@ def test_a_server_that_stops_says_so_and_serves_on(serve: Serve, alice: str) -> 
         assert api.process.poll() is None
 
 
-def test_a_connection_ends_with_the_answer_of_a_server_that_stops(serve: Serve) -> None:
+def test_a_draining_server_closes_a_connection_after_an_answer(serve: Serve) -> None:
     with serve(TASKAPI_DRAIN_SECONDS=LONG_DRAIN) as api:
         address = httpx.URL(api.base)
         connection = HTTPConnection(address.host, address.port, timeout=30)
@@ -42,7 +42,7 @@ def test_a_connection_ends_with_the_answer_of_a_server_that_stops(serve: Serve) 
 
         connection.request("GET", "/health/live")
         assert connection.sock is kept, "the connection was kept until now"
-        same_socket = kept.dup()  # of which the client lets go with the answer
+        same_socket = kept.dup()  # the client closes its own with the answer
         last = connection.getresponse()
         assert (last.status, last.getheader("connection")) == (200, "close")
         last.read()
@@ -50,7 +50,7 @@ def test_a_connection_ends_with_the_answer_of_a_server_that_stops(serve: Serve) 
             assert same_socket.recv(1) == b"", "the server has closed it"
 
 
-def test_a_refusal_ends_its_connection_too(serve: Serve) -> None:
+def test_a_draining_server_closes_a_connection_after_a_refusal(serve: Serve) -> None:
     with serve(TASKAPI_DRAIN_SECONDS=LONG_DRAIN) as api, api.client() as client:
         api.process.send_signal(signal.SIGTERM)
         wait_until(lambda: is_draining(api), "the server drains")

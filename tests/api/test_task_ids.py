@@ -1,4 +1,4 @@
-"""An id is a UUID with hyphens; in any other clothes it is a 422, whoever's it would be."""
+"""An id in a path is a UUID with hyphens; any other form is a 422."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from support.http_contract import Json, fields, problem
 
-NO_IDS: dict[str, Callable[[str], str]] = {
+NOT_IDS: dict[str, Callable[[str], str]] = {
     "number": lambda _: "1",
     "word": lambda _: "complete",
     "hex": lambda task: task.replace("-", ""),
@@ -38,15 +38,15 @@ OPERATIONS: dict[str, Callable[[httpx.Client, str], httpx.Response]] = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("form", NO_IDS)
-def test_no_id(form: str, name: str, as_alice: httpx.Client, task: Json) -> None:
-    at = f"/api/tasks/{NO_IDS[form](task['id'])}"
+@pytest.mark.parametrize("form", NOT_IDS)
+def test_any_other_form_is_a_422(form: str, name: str, as_alice: httpx.Client, task: Json) -> None:
+    at = f"/api/tasks/{NOT_IDS[form](task['id'])}"
     assert fields(OPERATIONS[name](as_alice, at)) == ["path.id"]
     assert as_alice.get("/api/tasks").json() == [task]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_the_id_itself_is_one_in_either_case(name: str, as_alice: httpx.Client, task: Json) -> None:
+def test_the_id_in_upper_case_is_accepted(name: str, as_alice: httpx.Client, task: Json) -> None:
     """The control."""
     at = f"/api/tasks/{task['id'].upper()}"
     assert OPERATIONS[name](as_alice, at).status_code in (200, 204)
@@ -54,5 +54,5 @@ def test_the_id_itself_is_one_in_either_case(name: str, as_alice: httpx.Client, 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("unknown", [UUID(int=1 << 80), UUID(int=0), UUID(int=2**128 - 1)], ids=str)
-def test_any_uuid_may_be_asked_for(unknown: UUID, name: str, as_alice: httpx.Client) -> None:
+def test_any_other_uuid_is_a_404(unknown: UUID, name: str, as_alice: httpx.Client) -> None:
     problem(OPERATIONS[name](as_alice, f"/api/tasks/{unknown}"), "task_not_found")

@@ -1,7 +1,7 @@
-"""Metrics: nothing until somebody configures an SDK, and then what only this service knows.
+"""Metrics: none until an OpenTelemetry SDK is configured, and then those of taskapi.
 
-The server runs in a process of its own, which is this file: what OpenTelemetry is told is told
-once for a whole process. It prints what it measured of the requests that it sent to itself.
+The server runs in a process of its own, which is this file, because OpenTelemetry can be configured
+only once in a process. It sends requests to itself and prints what was measured of them.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ def report(url: str, user: str, how: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    assert told["statuses"] == [200, 401, 401, 401, 404, 404, 422]
-    return told
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["statuses"] == [200, 401, 401, 401, 404, 404, 422]
+    return found
 
 
-def test_unless_configured_nothing_is_measured(served_url: str, alice: str) -> None:
-    told = report(served_url, alice, "plain")
-    assert told["sdk"] is False
-    assert told["recording"] is False
-    assert [name for name in told["threads"] if "otel" in name.lower()] == []
+def test_without_an_sdk_nothing_is_measured(served_url: str, alice: str) -> None:
+    found = report(served_url, alice, "plain")
+    assert found["sdk"] is False
+    assert found["recording"] is False
+    assert [name for name in found["threads"] if "otel" in name.lower()] == []
 
 
-def test_with_an_sdk_the_metrics_appear(served_url: str, alice: str) -> None:
-    told = report(served_url, alice, "measured")
-    assert told["sdk"] is True  # the control of the test before
-    metrics = told["metrics"]
+def test_with_an_sdk_the_metrics_are_measured(served_url: str, alice: str) -> None:
+    found = report(served_url, alice, "measured")
+    assert found["sdk"] is True  # the control of the test before
+    metrics = found["metrics"]
     problems = {point["code"]: point["value"] for point in metrics["taskapi.problems"]}
     assert problems == {
         "token_missing": 2,
@@ -73,7 +73,7 @@ def test_with_an_sdk_the_metrics_appear(served_url: str, alice: str) -> None:
     }
     (size,), (idle,) = metrics["taskapi.pool.size"], metrics["taskapi.pool.idle"]
     assert 1 <= idle["value"] <= size["value"] <= 3
-    assert {"GET /api/tasks", "GET /api/tasks/{id}"} <= set(told["spans"])
+    assert {"GET /api/tasks", "GET /api/tasks/{id}"} <= set(found["spans"])
     for name in ("taskapi.pool.waits", "taskapi.pool.wait.time", "taskapi.pool.timeouts"):
         assert [point["value"] >= 0 for point in metrics[name]] == [True]
 
@@ -94,7 +94,7 @@ def main(how: str, good: str, expired: str) -> None:
     thread.start()
     try:
         statuses = _ask(_port(server), good, expired)
-        told = {
+        found = {
             "statuses": statuses,
             "sdk": "opentelemetry.sdk" in sys.modules,
             "recording": trace.get_tracer("test").start_span("test").is_recording(),
@@ -104,7 +104,7 @@ def main(how: str, good: str, expired: str) -> None:
     finally:
         server.should_exit = True
         thread.join(30)
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(found))
 
 
 def _port(server: Any) -> int:
@@ -116,25 +116,25 @@ def _port(server: Any) -> int:
 def _ask(port: int, good: str, expired: str) -> list[int]:
     import httpx
 
-    somebody = "00000000-0000-4000-8000-000000000000"
-    asked = [
+    unknown_id = "00000000-0000-4000-8000-000000000000"
+    requests = [
         ("/api/tasks", good),
         ("/api/tasks", ""),
         ("/api/tasks/1", ""),
         ("/api/tasks", expired),
         ("/nowhere", good),
-        (f"/api/tasks/{somebody}", good),
+        (f"/api/tasks/{unknown_id}", good),
         ("/api/tasks/1", good),
     ]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
         return [
             client.get(path, headers={"Authorization": credentials}).status_code
-            for path, credentials in asked
+            for path, credentials in requests
         ]
 
 
 def _configured() -> Callable[[], dict[str, Any]]:
-    """OpenTelemetry with readers in memory, and what they have read."""
+    """Configure OpenTelemetry with readers in memory; return a function that reads them."""
     from opentelemetry import metrics, trace
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -151,16 +151,16 @@ def _configured() -> Callable[[], dict[str, Any]]:
     def collect() -> dict[str, Any]:
         data = reader.get_metrics_data()
         assert data is not None
-        told: dict[str, list[dict[str, Any]]] = {}
+        found: dict[str, list[dict[str, Any]]] = {}
         for resource in data.resource_metrics:
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
                     if metric.name.startswith("taskapi."):
-                        told[metric.name] = [
+                        found[metric.name] = [
                             {**dict(point.attributes or {}), "value": getattr(point, "value", None)}
                             for point in metric.data.data_points
                         ]
-        return {"metrics": told, "spans": [span.name for span in spans.get_finished_spans()]}
+        return {"metrics": found, "spans": [span.name for span in spans.get_finished_spans()]}
 
     return collect
 

@@ -1,4 +1,4 @@
-"""503 with Retry-After, whatever keeps the database from answering; and what a write may say."""
+"""When the database does not answer, the answer is a 503 with Retry-After, for each reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def unavailable(response: httpx.Response, code: str = "database_unavailable") ->
     assert int(response.headers["retry-after"]) >= 1
 
 
-def test_the_database_cannot_be_reached(serve: Serve, url: str, alice: str) -> None:
+def test_an_unreachable_database_is_a_503(serve: Serve, url: str, alice: str) -> None:
     parts = urlsplit(url)
     login = parts.netloc.rpartition("@")[0]
     with closed_port() as port:
@@ -32,7 +32,7 @@ def test_the_database_cannot_be_reached(serve: Serve, url: str, alice: str) -> N
             problem(client.get("/api/tasks", headers={"Authorization": ""}), "token_missing")
 
 
-def test_the_schema_is_missing(serve: Serve, own_url: str, alice: str) -> None:
+def test_a_missing_table_is_a_503(serve: Serve, own_url: str, alice: str) -> None:
     with serve(own_url) as api, api.client(alice) as client:
         problem(client.get("/api/tasks"), "user_unknown")
         with psycopg.connect(own_url, autocommit=True) as admin:
@@ -40,8 +40,8 @@ def test_the_schema_is_missing(serve: Serve, own_url: str, alice: str) -> None:
         unavailable(client.get("/api/tasks"))
 
 
-def test_a_grant_is_missing(serve: Serve, own_url: str) -> None:
-    """PostgreSQL says 42501 as it does for a row that the policy refuses, which is a 500."""
+def test_a_missing_grant_is_a_503(serve: Serve, own_url: str) -> None:
+    """Its SQLSTATE is 42501, as of a row that the policy refuses, which is a 500."""
     with psycopg.connect(own_url, autocommit=True) as admin:
         admin.execute("INSERT INTO users (id) VALUES ('user_1')")
         with serve(own_url) as api, api.client("user_1") as client:
@@ -52,17 +52,17 @@ def test_a_grant_is_missing(serve: Serve, own_url: str) -> None:
             assert client.get("/api/tasks").json() == [task]
 
 
-def test_a_statement_times_out(serve: Serve, alice: str, lock_row: LockRow) -> None:
+def test_a_statement_timeout_is_a_503(serve: Serve, alice: str, lock_row: LockRow) -> None:
     with serve(TASKAPI_STATEMENT_TIMEOUT="0.2") as api, api.client(alice) as client:
         task = create(client)
         with lock_row(TaskRead.model_validate(task)):
-            # The server ended it, so that nothing was written: no unknown outcome.
+            # PostgreSQL cancelled the statement, so the outcome is known: nothing was written.
             unavailable(client.put(f"/api/tasks/{task['id']}", json={"title": "late"}))
             assert client.get(f"/api/tasks/{task['id']}").json() == task
         assert client.put(f"/api/tasks/{task['id']}", json={"title": "now"}).status_code == 200
 
 
-def test_the_pool_is_exhausted(
+def test_an_exhausted_pool_is_a_503(
     serve: Serve, alice: str, lock_row: LockRow, wait_for_blocked: WaitForBlocked
 ) -> None:
     with (
@@ -84,7 +84,7 @@ def test_the_pool_is_exhausted(
         assert client.get("/api/tasks").status_code == 200
 
 
-def test_the_queue_for_the_pool_is_full(
+def test_a_full_queue_for_the_pool_is_a_503(
     serve: Serve, alice: str, lock_row: LockRow, wait_for_blocked: WaitForBlocked
 ) -> None:
     with (
@@ -102,7 +102,7 @@ def test_the_queue_for_the_pool_is_full(
         with lock_row(TaskRead.model_validate(task)):
             first = pool.submit(client.patch, f"/api/tasks/{task['id']}/complete")
             wait_for_blocked()
-            # One of these two waits in the queue; there is no room for the other.
+            # One of these two waits in the queue of one place; the other is refused.
             queued = [pool.submit(client.get, "/api/tasks") for _ in range(2)]
             done, waiting = wait(queued, timeout=30, return_when=FIRST_COMPLETED)
             assert (len(done), len(waiting)) == (1, 1)
@@ -111,7 +111,7 @@ def test_the_queue_for_the_pool_is_full(
         assert sorted(future.result(30).status_code for future in queued) == [200, 503]
 
 
-def test_a_write_that_breaks_in_flight_is_unknown(
+def test_a_write_whose_connection_breaks_has_the_outcome_unknown(
     serve: Serve,
     alice: str,
     counting_proxy: CountingProxy,
@@ -133,7 +133,7 @@ def test_a_write_that_breaks_in_flight_is_unknown(
         assert client.get("/api/tasks").status_code == 200
 
 
-def test_the_server_serves_on_when_the_connection_was_lost(
+def test_the_server_serves_on_after_a_lost_connection(
     serve: Serve, alice: str, counting_proxy: CountingProxy, counted_url: str
 ) -> None:
     with serve(counted_url) as api, api.client(alice) as client:

@@ -1,4 +1,4 @@
-"""A 422 names every field that is wrong, all at once, with a message that helps."""
+"""A 422 lists every wrong field at once, with a message that says what is wrong."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_a_completion_lists_its_path_and_its_field(as_alice: httpx.Client) -> No
     assert fields(response) == ["path.id", "completed"]
 
 
-def test_each_part_is_wrong_by_itself_only(as_alice: httpx.Client, path: str) -> None:
-    """The control: with one part mended, the others are still named."""
+def test_a_part_that_is_right_is_not_listed(as_alice: httpx.Client, path: str) -> None:
+    """The control: with one part corrected, only the others are listed."""
     assert fields(as_alice.put(path, json=WRONG)) == ["title", "description", "completed"]
     assert fields(as_alice.put("/api/tasks/1", json={"title": "good"})) == ["path.id"]
     assert as_alice.put(path, json={"title": "good"}).status_code == 200
@@ -46,7 +46,7 @@ MESSAGES: list[tuple[Json | list[object], str, str]] = [
 
 
 @pytest.mark.parametrize(("body", "field", "part"), MESSAGES, ids=[m[2] for m in MESSAGES])
-def test_a_message_says_what_to_mend(
+def test_a_message_says_what_is_wrong(
     body: Json | list[object], field: str, part: str, as_alice: httpx.Client
 ) -> None:
     document = problem(as_alice.post("/api/tasks", json=body), "validation_failed")

@@ -1,4 +1,4 @@
-"""Tokens as their signers make them, whole or with one thing wrong."""
+"""Signed tokens, correct or with one fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from support.api_server import SECRET
 
-# What Better Auth names as issuer and audience: its base URL.
+# Better Auth's base URL, which its tokens name as issuer and audience.
 BASE = "https://app.example.com"
 ALGORITHMS = ("EdDSA", "ES256", "ES512", "RS256", "PS256")
 NOTHING: Mapping[str, Any] = {}
@@ -36,7 +36,7 @@ def mac(secret: bytes, digest: Any = hashlib.sha256) -> Callable[[bytes], bytes]
 
 
 def private_key(algorithm: str, number: int = 0) -> Any:
-    """One key per algorithm and number in the whole run."""
+    """Return the key of this algorithm and number: the same one in the whole run."""
     return _made(algorithm, number)
 
 
@@ -56,7 +56,7 @@ def key_id(algorithm: str, number: int = 0) -> str:
 
 
 def jwk(algorithm: str, number: int = 0, **more: Any) -> dict[str, Any]:
-    """The public key, as Better Auth lists it."""
+    """Return the public key as Better Auth lists it."""
     public = private_key(algorithm, number).public_key()
     described: dict[str, Any] = jwt.get_algorithm_by_name(algorithm).to_jwk(public, as_dict=True)
     described.pop("key_ops", None)
@@ -65,36 +65,36 @@ def jwk(algorithm: str, number: int = 0, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Signer:
-    """Somebody who signs tokens: under which header, with which claims of its own, and how."""
+    """Signs tokens with this header, these claims and this function."""
 
     header: Mapping[str, Any]
     claims: Mapping[str, Any]
     sign: Callable[[bytes], bytes]
 
-    def says(self, user: str, /, **changes: Any) -> dict[str, Any]:
-        """The claims of a token for this user; a change to `...` leaves one out."""
+    def claims_for(self, user: str, /, **changes: Any) -> dict[str, Any]:
+        """Return the claims of a token for this user; the value `...` leaves a claim out."""
         now = int(time.time())
         claims = {"sub": user, "iat": now, "exp": now + 600, **self.claims, **changes}
         return {name: value for name, value in claims.items() if value is not ...}
 
     def token(self, user: str, header: Mapping[str, Any] = NOTHING, /, **changes: Any) -> str:
         heads = {k: v for k, v in {**self.header, **header}.items() if v is not ...}
-        return self.text(as_json(heads), as_json(self.says(user, **changes)))
+        return self.text(as_json(heads), as_json(self.claims_for(user, **changes)))
 
     def text(self, header: bytes, claims: bytes) -> str:
-        """A token of exactly these bytes, truly signed."""
+        """Return a token of exactly these bytes, with a correct signature."""
         signed = f"{b64(header)}.{b64(claims)}"
         return f"{signed}.{b64(self.sign(signed.encode()))}"
 
 
 def secret_signer(secret: str | bytes = SECRET, **header: Any) -> Signer:
-    """A frontend that signs for itself."""
+    """Return a signer with the shared secret."""
     key = secret.encode() if isinstance(secret, str) else secret
     return Signer({"alg": "HS256", "typ": "JWT", **header}, {}, mac(key))
 
 
 def key_signer(algorithm: str = "EdDSA", number: int = 0, **header: Any) -> Signer:
-    """Better Auth with a key of this algorithm."""
+    """Return a signer with a private key of this algorithm, like Better Auth."""
     signs = jwt.get_algorithm_by_name(algorithm).sign
     return Signer(
         {"alg": algorithm, "kid": key_id(algorithm, number), **header},
