@@ -1,4 +1,4 @@
-"""Completion, as each shell asks for it; tests/shells presses Tab in the shells themselves."""
+"""Completion is called the way each shell calls it; tests/shells presses Tab in real shells."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ COMPLETIONS = {
 
 
 @pytest.mark.parametrize("shell", COMPLETIONS)
-def test_a_shell_is_told_how_a_verb_goes_on(cli: Cli, shell: str) -> None:
-    said = cli(_TASKCLI_COMPLETE=f"complete_{shell}", **COMPLETIONS[shell]).out
-    assert "migrate" in said
-    assert "serve" not in said
+def test_a_partial_verb_is_completed(cli: Cli, shell: str) -> None:
+    output = cli(_TASKCLI_COMPLETE=f"complete_{shell}", **COMPLETIONS[shell]).out
+    assert "migrate" in output
+    assert "serve" not in output
 
 
 RC = {"bash": ".bashrc", "zsh": ".zshrc", "fish": ".config/fish/completions/taskcli.fish"}
@@ -37,8 +37,8 @@ def test_completion_installs_for_a_shell(cli: Cli, shell: str, tmp_path: Path) -
     assert (tmp_path / RC[shell]).exists()
 
 
-def test_bash_completes_with_what_was_installed(cli: Cli, tmp_path: Path) -> None:
-    """The real shell, with the real file: what Tab would fill in."""
+def test_bash_completes_with_the_installed_file(cli: Cli, tmp_path: Path) -> None:
+    """A real bash reads the installed file and prints what Tab would offer."""
     bash = shutil.which("bash")
     assert bash is not None
     home = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
@@ -58,9 +58,9 @@ def test_bash_completes_with_what_was_installed(cli: Cli, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("line", ["taskcli ", "taskcli users ", "taskcli migrate --"])
-def test_fish_is_told_one_word_a_line_on_the_narrowest_terminal(cli: Cli, line: str) -> None:
-    """And so not the second half of a description as another word."""
+def test_fish_gets_one_word_per_line_on_a_narrow_terminal(cli: Cli, line: str) -> None:
+    """A wrapped description would add a second line, which fish would offer as another word."""
     variables = {**COMPLETIONS["fish"], "_TYPER_COMPLETE_ARGS": line, "COLUMNS": "20"}
-    said = cli(_TASKCLI_COMPLETE="complete_fish", **variables).out.splitlines()
-    assert len(said) >= 5
-    assert [entry.count("\t") for entry in said] == [1] * len(said)
+    output = cli(_TASKCLI_COMPLETE="complete_fish", **variables).out.splitlines()
+    assert len(output) >= 5
+    assert [entry.count("\t") for entry in output] == [1] * len(output)

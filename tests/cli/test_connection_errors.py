@@ -1,4 +1,4 @@
-"""A database that can't be had: one sentence for each reason, exit code 1, no traceback."""
+"""A database that cannot be used: one sentence for each reason, exit code 1, no traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.ports import closed_port
 
 @pytest.fixture
 def urls(url: str) -> Iterator[dict[str, str]]:
-    """URLs that are wrong in one thing each, and the one that is right."""
+    """Database URLs with one fault each, by the fault."""
     parts = urlsplit(url)
     at = f"{parts.hostname}:{parts.port}"
     with closed_port() as port:
@@ -32,7 +32,7 @@ VERBS = [["status"], ["migrate"], ["stats"], ["users", "list"], ["seed"]]
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_each_reason_has_its_sentence(cli: Cli, urls: dict[str, str], reason: str) -> None:
+def test_each_reason_has_its_own_sentence(cli: Cli, urls: dict[str, str], reason: str) -> None:
     done = cli("status", DATABASE_URL=urls[reason])
     assert (done.code, done.out) == (1, "")
     assert reason in done.err and "nothing was changed" in done.err
@@ -41,7 +41,9 @@ def test_each_reason_has_its_sentence(cli: Cli, urls: dict[str, str], reason: st
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-def test_every_verb_says_it_the_same_way(cli: Cli, urls: dict[str, str], verb: list[str]) -> None:
+def test_every_verb_prints_the_same_sentence(
+    cli: Cli, urls: dict[str, str], verb: list[str]
+) -> None:
     done = cli(*verb, DATABASE_URL=urls["password"])
     assert done.code == 1
     assert done.err.startswith("taskcli: the database does not accept the password")
@@ -49,44 +51,46 @@ def test_every_verb_says_it_the_same_way(cli: Cli, urls: dict[str, str], verb: l
 
 
 def test_the_right_url_works(cli: Cli, url: str) -> None:
-    """The control."""
+    """Control: with the right URL the verb works."""
     assert cli("status", DATABASE_URL=url).code == 0
     assert (
         cli("status", "--database-url", url, DATABASE_URL="postgresql://nowhere.invalid").code == 0
     )
 
 
-def test_without_a_url_it_says_what_to_set(cli: Cli) -> None:
+def test_without_a_url_the_message_names_the_variable(cli: Cli) -> None:
     done = cli("status")
     assert done.code == 2
     assert "set DATABASE_URL" in done.err and "taskcli dev" in done.err
 
 
-def test_a_url_of_another_database_is_wrong_use(cli: Cli) -> None:
+def test_a_url_of_another_database_system_is_wrong_use(cli: Cli) -> None:
     done = cli("status", DATABASE_URL="mysql://me:hidden@host/db")
     assert done.code == 2
     assert "postgresql://" in done.err and "hidden" not in done.err
 
 
-def test_verbose_shows_where_it_went_wrong(cli: Cli, urls: dict[str, str]) -> None:
+def test_verbose_adds_the_traceback(cli: Cli, urls: dict[str, str]) -> None:
     process = cli.start("status", "--verbose", DATABASE_URL=urls["nothing answers"])
-    _, said = process.communicate(timeout=60)
-    assert said.startswith("taskcli: nothing answers")
-    assert "Traceback" in said
+    _, output = process.communicate(timeout=60)
+    assert output.startswith("taskcli: nothing answers")
+    assert "Traceback" in output
 
 
-def test_a_login_that_may_not_gets_one_sentence(
+def test_a_login_without_rights_gets_one_sentence(
     cli: Cli, url: str, admin: psycopg.Connection
 ) -> None:
     parts = urlsplit(url)
-    admin.execute("DROP ROLE IF EXISTS cli_stranger")
-    admin.execute("CREATE ROLE cli_stranger LOGIN PASSWORD 'strange'")
+    admin.execute("DROP ROLE IF EXISTS cli_without_rights")
+    admin.execute("CREATE ROLE cli_without_rights LOGIN PASSWORD 'p'")
     try:
-        stranger = parts._replace(netloc=f"cli_stranger:strange@{parts.hostname}:{parts.port}")
+        without_rights = parts._replace(
+            netloc=f"cli_without_rights:p@{parts.hostname}:{parts.port}"
+        )
         for verb in (["stats"], ["users", "list"], ["seed", "--yes"]):
-            done = cli(*verb, DATABASE_URL=stranger.geturl())
+            done = cli(*verb, DATABASE_URL=without_rights.geturl())
             assert done.code == 1
             assert "may not" in done.err and done.err.count("\n") == 1
             assert cli(*verb[:1], *verb[1:2], "--help").code == 0
     finally:
-        admin.execute("DROP ROLE cli_stranger")
+        admin.execute("DROP ROLE cli_without_rights")

@@ -1,4 +1,4 @@
-"""The first five minutes: `dev` from nothing, stopped, killed, and started over."""
+"""`dev` in an empty directory: started, killed, stopped, and started with `--fresh`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from taskcore import embedded
 
 
 class Dev(NamedTuple):
-    """A running `dev`, and what its box says."""
+    """A running `dev`, and the values that it prints at its start, by their names."""
 
     process: subprocess.Popen[str]
-    box: dict[str, str]
+    printed: dict[str, str]
 
     def stop(self, how: signal.Signals) -> int:
         if how is signal.SIGINT:  # a terminal sends it to the whole group
@@ -46,11 +46,11 @@ def dev(cli: Cli) -> Iterator[Callable[..., Dev]]:
             if not line:
                 pytest.fail(f"dev ended: {process.communicate()[1]}")
             lines.append(line)
-        box = {}
+        printed = {}
         for line in lines[1:]:
             name, value = line.split(maxsplit=1)
-            box[name] = value.rstrip("\n")
-        return Dev(process, box)
+            printed[name] = value.rstrip("\n")
+        return Dev(process, printed)
 
     yield start
     cli.close()
@@ -64,40 +64,40 @@ def is_down(url: str) -> bool:
     return True
 
 
-def test_from_nothing_to_an_answer_and_again(cli: Cli, dev: Callable[..., Dev]) -> None:
+def test_data_is_kept_until_a_start_with_fresh(cli: Cli, dev: Callable[..., Dev]) -> None:
     first = dev("--port", 0)
-    port = httpx.URL(first.box["address"]).port
-    assert first.box["address"] == f"http://127.0.0.1:{port}"
+    port = httpx.URL(first.printed["address"]).port
+    assert first.printed["address"] == f"http://127.0.0.1:{port}"
     done = subprocess.run(
-        shlex.split(first.box["try"]), capture_output=True, text=True, check=True, timeout=60
+        shlex.split(first.printed["try"]), capture_output=True, text=True, check=True, timeout=60
     )
     tasks = json.loads(done.stdout)
     assert len(tasks) == 4
     assert {task["user_id"] for task in tasks} == {"demo"}
-    assert httpx.get(first.box["docs"], timeout=60).status_code == 200
+    assert httpx.get(first.printed["docs"], timeout=60).status_code == 200
     secret = cli.directory / ".taskdata" / "secret"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert (cli.directory / ".taskdata" / ".gitignore").read_text() == "*\n"
 
-    # What a user did is there the next time, also after the hardest of ends.
-    headers = {"Authorization": f"Bearer {first.box['token']}"}
-    gone = f"{first.box['address']}/api/tasks/{tasks[0]['id']}"
-    assert httpx.delete(gone, headers=headers, timeout=60).status_code == 204
+    # A user's changes are kept by the next start, also after SIGKILL.
+    headers = {"Authorization": f"Bearer {first.printed['token']}"}
+    deleted = f"{first.printed['address']}/api/tasks/{tasks[0]['id']}"
+    assert httpx.delete(deleted, headers=headers, timeout=60).status_code == 204
     assert first.stop(signal.SIGKILL) == -signal.SIGKILL
     second = dev("--port", port)
-    assert second.box["address"] == first.box["address"]
-    answer = httpx.get(f"{second.box['address']}/api/tasks", headers=headers, timeout=60)
+    assert second.printed["address"] == first.printed["address"]
+    answer = httpx.get(f"{second.printed['address']}/api/tasks", headers=headers, timeout=60)
     assert answer.json() == tasks[1:]
-    assert not is_down(second.box["database"])
+    assert not is_down(second.printed["database"])
     assert second.stop(signal.SIGINT) == 0
-    assert is_down(second.box["database"])
+    assert is_down(second.printed["database"])
 
-    # Started over, nothing of it is left, and the token isn't either.
+    # `--fresh` erases the data and the secret, so the earlier token is refused.
     third = dev("--port", port, "--fresh", "--quiet")
-    again = httpx.get(f"{third.box['address']}/api/tasks", headers=headers, timeout=60)
+    again = httpx.get(f"{third.printed['address']}/api/tasks", headers=headers, timeout=60)
     assert again.status_code == 401
     assert third.stop(signal.SIGTERM) == 0
-    assert is_down(third.box["database"])
+    assert is_down(third.printed["database"])
 
 
 def test_the_secret_of_the_environment_is_used_and_the_database_is_not(
@@ -106,9 +106,9 @@ def test_the_secret_of_the_environment_is_used_and_the_database_is_not(
     (cli.directory / ".env").write_text(f"DATABASE_URL={url}\nBETTER_AUTH_SECRET='{secret}'\n")
     running = dev("--port", 0, "--data", "elsewhere")
     try:
-        assert running.box["database"] != url
+        assert running.printed["database"] != url
         assert not (cli.directory / "elsewhere" / "secret").exists()
-        done = cli("token", "--inspect", running.box["token"], DATABASE_URL=url)
+        done = cli("token", "--inspect", running.printed["token"], DATABASE_URL=url)
         assert done.out == "demo\n"
     finally:
         assert running.stop(signal.SIGINT) == 0
@@ -117,7 +117,7 @@ def test_the_secret_of_the_environment_is_used_and_the_database_is_not(
     assert "DATABASE_URL is left alone" in running.process.stderr.read()
 
 
-def test_a_place_that_can_not_be_used_is_one_sentence(cli: Cli) -> None:
+def test_a_data_directory_that_cannot_be_used_gets_one_sentence(cli: Cli) -> None:
     Path(cli.directory, "file").write_text("")
     done = cli("dev", "--port", 0, "--data", "file")
     assert done.code == 1

@@ -1,4 +1,4 @@
-"""`doctor`: each check provoked, and all of them well."""
+"""`doctor`: all checks pass on a working setup, and each one fails when its subject is broken."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ CHECKS = [
 ]
 
 
-class Examined(dict[str, dict[str, Any]]):
-    """What doctor found, by check."""
+class Findings(dict[str, dict[str, Any]]):
+    """The findings of one run of `doctor`, by check."""
 
     code: int
 
@@ -37,24 +37,24 @@ class Examined(dict[str, dict[str, Any]]):
         return {check for check, finding in self.items() if not finding["ok"]}
 
 
-def examined(cli: Cli, url: str, *arguments: str, **variables: str) -> Examined:
+def run_doctor(cli: Cli, url: str, *arguments: str, **variables: str) -> Findings:
     strong = {"BETTER_AUTH_SECRET": "Zb8kQ1w2E3r4T5y6U7i8O9p0AsDfGhJkLm", **variables}
     done = cli("doctor", "--json", *arguments, DATABASE_URL=url, **strong)
     findings = done.json["checks"]
     assert all(set(finding) == {"check", "ok", "message", "mend"} for finding in findings)
-    found = Examined({finding["check"]: finding for finding in findings})
+    found = Findings({finding["check"]: finding for finding in findings})
     found.code = done.code
     assert done.json["ok"] is (not found.failed)
     assert done.code == (1 if found.failed else 0)
     return found
 
 
-def test_all_is_well(cli: Cli, own_url: str) -> None:
-    """Without a user, and with one; what was made to try the locks is gone."""
+def test_all_checks_pass(cli: Cli, own_url: str) -> None:
+    """With an empty users table and with one user; the rows that try the locks are removed."""
     for statement in ("SELECT", "INSERT INTO public.users (id) VALUES ('ada')"):
         with psycopg.connect(own_url) as connection:
             connection.execute(statement.encode())
-        found = examined(cli, own_url)
+        found = run_doctor(cli, own_url)
         assert list(found) == CHECKS
         assert found.failed == set()
         assert "asked for" in found["second lock"]["message"]
@@ -62,7 +62,7 @@ def test_all_is_well(cli: Cli, own_url: str) -> None:
         assert [(user.id, user.tasks) for user in list_users(session)] == [("ada", 0)]
 
 
-def test_a_line_a_check_for_people(cli: Cli, own_url: str, secret: str) -> None:
+def test_the_text_has_one_line_for_each_check(cli: Cli, own_url: str, secret: str) -> None:
     migrations.downgrade(own_url, "0001")
     done = cli("doctor", DATABASE_URL=own_url, BETTER_AUTH_SECRET=secret)
     assert done.code == 1
@@ -74,7 +74,7 @@ def test_a_line_a_check_for_people(cli: Cli, own_url: str, secret: str) -> None:
     assert "Traceback" not in done.err
 
 
-SPOILT = {
+CHANGES = {
     "DROP INDEX public.ix_tasks_id_user_id": {"drift"},
     "ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY": {"drift", "second lock"},
     "DROP POLICY taskcore_owner ON public.tasks": {"drift", "first lock", "second lock"},
@@ -86,44 +86,44 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize("spoil", SPOILT)
-def test_what_is_spoilt_is_named(cli: Cli, own_url: str, spoil: str) -> None:
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_schema_fails_the_checks_concerned(cli: Cli, own_url: str, change: str) -> None:
     with psycopg.connect(own_url) as connection:
-        connection.execute(spoil.encode())
-    found = examined(cli, own_url)
-    assert found.failed == SPOILT[spoil]
+        connection.execute(change.encode())
+    found = run_doctor(cli, own_url)
+    assert found.failed == CHANGES[change]
     assert all(found[check]["message"] for check in found.failed)
 
 
-def test_another_users_table_than_was_asked_for(cli: Cli, own_url: str) -> None:
+def test_a_users_table_other_than_the_configured_one_fails(cli: Cli, own_url: str) -> None:
     with psycopg.connect(own_url) as connection:
         connection.execute('CREATE TABLE public."user" (id text PRIMARY KEY)')
-    found = examined(cli, own_url, TASKCORE_USERS_TABLE="user")
+    found = run_doctor(cli, own_url, TASKCORE_USERS_TABLE="user")
     assert found.failed == {"users table"}
     assert found["users table"]["mend"] == "taskcli users adopt 'user'"
     migrations.adopt_users(own_url, "user")
-    after = examined(cli, own_url, TASKCORE_USERS_TABLE="user")
+    after = run_doctor(cli, own_url, TASKCORE_USERS_TABLE="user")
     assert after.failed == set()
     assert "not tried" in after["first lock"]["message"]
 
 
-def test_settings_that_are_wrong_are_named(cli: Cli, url: str) -> None:
-    short = examined(cli, url, BETTER_AUTH_SECRET="short")
+def test_wrong_settings_are_named(cli: Cli, url: str) -> None:
+    short = run_doctor(cli, url, BETTER_AUTH_SECRET="short")
     assert short.failed == {"configuration"}
     assert "BETTER_AUTH_SECRET" in short["configuration"]["message"]
-    weak = examined(cli, url, BETTER_AUTH_SECRET="better-auth-secret-123456789012345")
+    weak = run_doctor(cli, url, BETTER_AUTH_SECRET="better-auth-secret-123456789012345")
     assert weak.failed == {"secret"}
     assert weak["secret"]["mend"] == "openssl rand -base64 32"
-    same = examined(cli, url, BETTER_AUTH_SECRET="a1" * 20)
+    same = run_doctor(cli, url, BETTER_AUTH_SECRET="a1" * 20)
     assert same.failed == {"secret"}
-    greedy = examined(cli, url, "--workers", "9", TASKAPI_POOL_SIZE="200")
+    greedy = run_doctor(cli, url, "--workers", "9", TASKAPI_POOL_SIZE="200")
     assert greedy.failed == {"connections"}
     assert greedy["connections"]["mend"].startswith("TASKAPI_POOL_SIZE=")
 
 
-def test_without_a_database_the_rest_is_left(cli: Cli) -> None:
+def test_without_a_database_the_later_checks_are_skipped(cli: Cli) -> None:
     with closed_port() as port:
-        found = examined(cli, f"postgresql://x@127.0.0.1:{port}/x")
+        found = run_doctor(cli, f"postgresql://x@127.0.0.1:{port}/x")
     assert found.failed == {"connection"}
     assert list(found) == ["configuration", "secret", "connection"]
     unset = cli("doctor", "--json")
@@ -131,7 +131,7 @@ def test_without_a_database_the_rest_is_left(cli: Cli) -> None:
     assert "set DATABASE_URL" in unset.json["checks"][0]["message"]
 
 
-def test_a_pooler_that_is_denied(cli: Cli) -> None:
+def test_a_pooler_that_the_settings_deny_fails(cli: Cli) -> None:
     from taskapi.settings import Settings
 
     def settings(pooler: bool | None) -> Settings:
@@ -145,7 +145,9 @@ def test_a_pooler_that_is_denied(cli: Cli) -> None:
     assert "with prepared" in server.pooling("postgresql://me@h/db", settings(None))
 
 
-def test_clocks_that_differ(admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_that_differ_fail(
+    admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "ms" in server.clock(admin)
     for offset in (60, -60):
         monkeypatch.setattr(server, "time", lambda offset=offset: time.time() + offset)
@@ -153,29 +155,29 @@ def test_clocks_that_differ(admin: psycopg.Connection, monkeypatch: pytest.Monke
             server.clock(admin)
 
 
-def test_a_role_that_is_missing_or_refused(cli: Cli, cluster: embedded.Server) -> None:
-    """A server's login that may not take the role; then no role at all."""
+def test_a_role_that_is_missing_or_refused_fails(cli: Cli, cluster: embedded.Server) -> None:
+    """First the server's login may not take the role; then there is no role."""
     migrations.upgrade(cluster.url)
     with psycopg.connect(cluster.url, autocommit=True) as connection:
         connection.execute("CREATE ROLE app LOGIN PASSWORD 'p'")
         app = cluster.url.replace("postgres:", "app:p@", 1)
         app = f"postgresql://app:p@{cluster.url.rpartition('@')[2]}"
         owner = {"DATABASE_URL_UNPOOLED": cluster.url}
-        refused = examined(cli, app, **owner)
+        refused = run_doctor(cli, app, **owner)
         assert refused.failed == {"role"}
         assert refused["role"]["mend"] == "taskcli migrate --grant app"
         assert cli("migrate", "--grant", "app", DATABASE_URL=cluster.url).code == 0
-        assert examined(cli, app, **owner).failed == set()
+        assert run_doctor(cli, app, **owner).failed == set()
         migrations.downgrade(cluster.url, "base")
         connection.execute("DROP ROLE IF EXISTS taskcore_tenant")
-    missing = examined(cli, cluster.url)
+    missing = run_doctor(cli, cluster.url)
     assert missing.failed >= {"role", "schema"}
     assert missing["role"]["mend"] == "taskcli migrate"
 
 
 @pytest.fixture
 def jwks_server() -> Iterator[str]:
-    """A place that has a key set, and one that doesn't."""
+    """The address of a server that has a key set at `/keys` and answers 404 elsewhere."""
     key = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key()))
     document = json.dumps({"keys": [{**key, "kid": "k1"}]}).encode()
 
@@ -197,14 +199,14 @@ def jwks_server() -> Iterator[str]:
 
 
 def test_the_key_set_is_fetched(cli: Cli, url: str, jwks_server: str) -> None:
-    def keys(place: str) -> Any:
-        return examined(cli, url, BETTER_AUTH_URL=jwks_server, JWKS_URL=place)["keys"]
+    def keys(key_set_url: str) -> Any:
+        return run_doctor(cli, url, BETTER_AUTH_URL=jwks_server, JWKS_URL=key_set_url)["keys"]
 
-    there = keys(f"{jwks_server}/keys")
-    assert (there["ok"], there["message"]) == (True, "k1 (EdDSA)")
-    elsewhere = keys(f"{jwks_server}/nothing")
-    assert not elsewhere["ok"] and "404" in elsewhere["message"]
+    served = keys(f"{jwks_server}/keys")
+    assert (served["ok"], served["message"]) == (True, "k1 (EdDSA)")
+    missing = keys(f"{jwks_server}/nothing")
+    assert not missing["ok"] and "404" in missing["message"]
     with closed_port() as port:
-        nowhere = keys(f"http://127.0.0.1:{port}/keys")
-    assert not nowhere["ok"] and "can't be reached" in nowhere["message"]
+        unreachable = keys(f"http://127.0.0.1:{port}/keys")
+    assert not unreachable["ok"] and "can't be reached" in unreachable["message"]
     assert os.environ.get("JWKS_URL") is None

@@ -1,4 +1,4 @@
-"""Flags over the environment over `.env`; and `config` says which it was."""
+"""A flag precedes the environment, which precedes `.env`; `config` shows the source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def shown(cli: Cli, *arguments: str, **variables: str) -> dict[str, tuple[str | 
     return {item["name"]: (item["value"], item["source"]) for item in done.json}
 
 
-def test_a_flag_beats_the_environment_which_beats_the_file(cli: Cli) -> None:
+def test_a_flag_precedes_the_environment_which_precedes_the_file(cli: Cli) -> None:
     (cli.directory / ".env").write_text(f"DATABASE_URL={THIRD}\n")
     seen = [
         shown(cli)["DATABASE_URL"],
@@ -33,15 +33,15 @@ def test_a_flag_beats_the_environment_which_beats_the_file(cli: Cli) -> None:
     ]
 
 
-def test_without_anything_there_are_the_defaults(cli: Cli) -> None:
+def test_without_settings_the_defaults_apply(cli: Cli) -> None:
     values = shown(cli)
     assert values["PORT"] == ("8000", "default")
     assert values["CORS_ORIGINS"] == ("http://localhost:3000", "default")
     assert values["DATABASE_URL"] == (None, "default")
 
 
-def test_a_direct_url_of_the_file_does_not_go_with_another_database(cli: Cli) -> None:
-    """Else a migration would run in the database that the file knows, not in the one named."""
+def test_the_direct_url_of_the_file_is_ignored_for_another_database(cli: Cli) -> None:
+    """Otherwise a migration would run in the file's database instead of the named one."""
     (cli.directory / ".env").write_text(f"DATABASE_URL={THIRD}\nDATABASE_URL_UNPOOLED={THIRD}\n")
     assert shown(cli)["DATABASE_URL_UNPOOLED"][1] == ".env"
     assert shown(cli, DATABASE_URL=FIRST)["DATABASE_URL_UNPOOLED"] == (None, "default")
@@ -49,7 +49,7 @@ def test_a_direct_url_of_the_file_does_not_go_with_another_database(cli: Cli) ->
     assert named["DATABASE_URL_UNPOOLED"] == (None, "default")
 
 
-def test_the_file_is_read_for_our_variables_only(cli: Cli) -> None:
+def test_only_our_variables_are_read_from_the_file(cli: Cli) -> None:
     (cli.directory / ".env").write_text("NO_COLOR=1\nPATH=/nowhere\nPORT=9\nexport HOST='::1'\n")
     values = shown(cli)
     assert values["PORT"] == ("9", ".env")
@@ -57,7 +57,7 @@ def test_the_file_is_read_for_our_variables_only(cli: Cli) -> None:
     assert not is_read("PATH") and not is_read("NO_COLOR")
 
 
-def test_a_file_that_is_no_text_is_one_sentence(cli: Cli) -> None:
+def test_a_file_that_is_not_text_gets_one_sentence(cli: Cli) -> None:
     (cli.directory / ".env").write_bytes(b"PORT=\xff\xfe\n")
     done = cli("config")
     assert done.code == 2
@@ -69,7 +69,7 @@ def test_every_setting_of_the_server_is_known(cli: Cli, field: str) -> None:
     assert is_read(variable(field))
 
 
-def test_every_setting_is_shown_and_no_secret(cli: Cli) -> None:
+def test_every_setting_is_shown_and_secrets_only_by_their_length(cli: Cli) -> None:
     values = shown(cli, BETTER_AUTH_SECRET="hidden" * 6, BETTER_AUTH_SECRET_PREVIOUS="hidden" * 7)
     assert set(values) >= {variable(field) for field in Settings.model_fields}
     assert values["BETTER_AUTH_SECRET"] == ("(36 bytes)", "environment")

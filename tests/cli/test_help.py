@@ -1,4 +1,4 @@
-"""What the command says of itself, and that it says so without delay."""
+"""The help texts; printing them imports no heavy module, so that they appear quickly."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NESTED = {
 
 
 def test_help_groups_every_verb_with_an_example(cli: Cli) -> None:
-    said = cli("--help", COLUMNS="200").out
+    output = cli("--help", COLUMNS="200").out
     for panel in ("First steps", "The schema", "The data", "The server"):
-        assert panel in said
+        assert panel in output
     for verb in VERBS:
-        assert f"│ {verb} " in said
-        assert f"taskcli {verb}" in said
-    assert "0 done" in said and "2 wrong use" in said
+        assert f"│ {verb} " in output
+        assert f"taskcli {verb}" in output
+    assert "0 done" in output and "2 wrong use" in output
 
 
 @pytest.mark.parametrize("verb", [v for v in VERBS if v not in NESTED])
@@ -36,9 +36,9 @@ def test_a_verbs_help_has_its_example(cli: Cli, verb: str) -> None:
 
 @pytest.mark.parametrize("group", NESTED)
 def test_a_groups_help_has_its_verbs(cli: Cli, group: str) -> None:
-    said = cli(group, "--help", COLUMNS="200").out
+    output = cli(group, "--help", COLUMNS="200").out
     for verb in NESTED[group]:
-        assert f"taskcli {group} {verb}" in said
+        assert f"taskcli {group} {verb}" in output
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_wrong_use_is_exit_code_2(cli: Cli, wrong: list[str]) -> None:
     assert "Usage: taskcli" in done.err
 
 
-def test_help_loads_nothing_heavy(cli: Cli) -> None:
+def test_help_imports_no_heavy_module(cli: Cli) -> None:
     script = (
         "import sys; from taskcli.__main__ import app\n"
         "try: app(['--help'])\n"

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle: what was under way is rolled back, and the same command goes on."""
+"""Ctrl-C rolls the open transaction back, and the same command continues the work."""
 
 from __future__ import annotations
 
@@ -19,47 +19,49 @@ _WAITS = "wait_event_type = 'Lock'"
 
 def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert "Traceback" not in said
-    return process.returncode, said
+    _, output = process.communicate(timeout=60)
+    assert "Traceback" not in output
+    return process.returncode, output
 
 
-def test_migrate(cli: Cli, empty_url: str) -> None:
+def test_an_interrupted_migration_changes_nothing_and_can_be_repeated(
+    cli: Cli, empty_url: str
+) -> None:
     with psycopg.connect(empty_url, autocommit=True) as other:
         other.execute("CREATE TABLE public.users (id text PRIMARY KEY)")
         with other.transaction():
             other.execute("LOCK TABLE public.users IN ACCESS EXCLUSIVE MODE")
             process = cli.start("migrate", DATABASE_URL=empty_url)
             wait_until(lambda: _number(empty_url, _WAITS), "the migration waits")
-            code, said = interrupted(process)
+            code, output = interrupted(process)
     assert code == 1
-    assert "stopped: what was under way was rolled back" in said
+    assert "stopped: what was under way was rolled back" in output
     assert migrations.current(empty_url) is None
     assert cli("migrate", DATABASE_URL=empty_url).code == 0
     assert migrations.current(empty_url) == migrations.head()
 
 
-def test_seed(cli: Cli, own_url: str) -> None:
-    """Stopped where the second batch is under way: the first one is in, whole."""
+def test_an_interrupted_seed_keeps_whole_batches_and_continues(cli: Cli, own_url: str) -> None:
+    """The interrupt comes during the second batch: the first one is committed as a whole."""
     tasks = 3 * BATCH
     data = Dataset(1, 10, tasks)
     with connected(own_url) as session, psycopg.connect(own_url) as other:
-        # The second batch can't be committed for as long as its last task is somebody else's.
+        # Another transaction inserts the last task of the second batch, so `seed` waits there.
         user = f"seed-1-{1}"
         session.execute("INSERT INTO public.users (id) VALUES (%s)", [user])
         for number in range(10):
             other.execute(
-                "INSERT INTO public.tasks (user_id, id, title) SELECT %s, %s, 'in the way' "
+                "INSERT INTO public.tasks (user_id, id, title) SELECT %s, %s, 'blocks the batch' "
                 "WHERE EXISTS (SELECT FROM public.users WHERE id = %s)",
                 [f"seed-1-{number}", data.task_id(2 * BATCH - 1), f"seed-1-{number}"],
             )
         process = cli.start("seed", "--tasks", tasks, DATABASE_URL=own_url)
         wait_until(lambda: _count(own_url, data, 0) == BATCH, "the first batch")
-        code, said = interrupted(process)
+        code, output = interrupted(process)
         other.rollback()
     assert code == 1
-    assert "run the same command to go on" in said
-    assert f" of {tasks} tasks are in" in said
+    assert "run the same command to go on" in output
+    assert f" of {tasks} tasks are in" in output
     assert _count(own_url, data, 0) == BATCH
     assert _count(own_url, data, 2) in (0, BATCH)
     again = cli("seed", "--tasks", tasks, "--json", DATABASE_URL=own_url)

@@ -1,4 +1,4 @@
-"""`migrate` and `status`: up, down, as a script, and for a login."""
+"""`migrate` and `status`: up, down, as a script, and the grant for a login."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEAD = migrations.head()
 REVISIONS = [name for name, _ in migrations.history()]
 
 
-def test_up_shows_each_revision_as_it_runs(cli: Cli, empty_url: str) -> None:
+def test_up_prints_each_revision_that_runs(cli: Cli, empty_url: str) -> None:
     done = cli("migrate", DATABASE_URL=empty_url)
     assert done.code == 0
     assert [line for line in done.err.splitlines() if line.startswith("up to")] == [
@@ -30,7 +30,7 @@ def test_up_shows_each_revision_as_it_runs(cli: Cli, empty_url: str) -> None:
     assert cli("migrate", "--quiet", DATABASE_URL=empty_url) == (0, "", "")
 
 
-def test_status_says_what_is_pending(cli: Cli, empty_url: str) -> None:
+def test_status_lists_the_pending_revisions(cli: Cli, empty_url: str) -> None:
     before = cli("status", "--json", DATABASE_URL=empty_url).json
     assert before["revision"] is None
     assert [line.split()[0] for line in before["pending"]] == REVISIONS
@@ -54,7 +54,7 @@ def test_status_says_what_is_pending(cli: Cli, empty_url: str) -> None:
     }
 
 
-def test_status_knows_a_newer_revision_as_such(cli: Cli, own_url: str) -> None:
+def test_status_reports_a_newer_revision(cli: Cli, own_url: str) -> None:
     with psycopg.connect(own_url) as connection:
         connection.execute("UPDATE taskcore_version SET version_num = '9999'")
     done = cli("status", DATABASE_URL=own_url)
@@ -62,7 +62,7 @@ def test_status_knows_a_newer_revision_as_such(cli: Cli, own_url: str) -> None:
     assert "9999 is newer" in done.err
 
 
-def test_check_tells_behind_and_drifted_from_well(cli: Cli, own_url: str) -> None:
+def test_check_reports_drift_and_a_schema_that_is_behind(cli: Cli, own_url: str) -> None:
     assert cli("migrate", "--check", DATABASE_URL=own_url)[:2] == (0, "OK\n")
     with psycopg.connect(own_url) as connection:
         connection.execute("DROP INDEX public.ix_tasks_id_user_id")
@@ -76,7 +76,7 @@ def test_check_tells_behind_and_drifted_from_well(cli: Cli, own_url: str) -> Non
     assert any("not at" in line for line in behind.json["differences"])
 
 
-def test_down_loses_tasks_only_when_told_so(cli: Cli, own_url: str) -> None:
+def test_down_deletes_tasks_only_with_yes(cli: Cli, own_url: str) -> None:
     with Database(own_url) as database, connected(own_url) as session:
         session.execute("INSERT INTO public.users (id) VALUES ('ada')")
         database.run(create_task("ada", TaskCreate(title="one")))
@@ -87,7 +87,7 @@ def test_down_loses_tasks_only_when_told_so(cli: Cli, own_url: str) -> None:
     assert asked.code == 2
     assert "--yes" in asked.err
     assert migrations.current(own_url) == HEAD
-    # One revision that loses nothing needs no word.
+    # Going down one revision that deletes no tasks needs no `--yes`.
     assert cli("migrate", "--down", DATABASE_URL=own_url).code == 0
     assert migrations.current(own_url) == REVISIONS[-2]
     done = cli("migrate", "--down", "--to", "base", "--yes", "--json", DATABASE_URL=own_url)
@@ -95,7 +95,7 @@ def test_down_loses_tasks_only_when_told_so(cli: Cli, own_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (["--down", "--sql"], "choose one"),
         (["--check", "--grant", "x"], "choose one"),
@@ -107,14 +107,16 @@ def test_down_loses_tasks_only_when_told_so(cli: Cli, own_url: str) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_direction_that_makes_no_sense(cli: Cli, url: str, wrong: list[str], said: str) -> None:
+def test_invalid_directions_are_wrong_use(
+    cli: Cli, url: str, wrong: list[str], message: str
+) -> None:
     done = cli("migrate", *wrong, DATABASE_URL=url)
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert migrations.current(url) == HEAD
 
 
-def test_the_script_runs_in_psql_as_it_is(
+def test_the_script_runs_in_psql_unchanged(
     cli: Cli, empty_url: str, postgres: embedded.Server
 ) -> None:
     script = cli("migrate", "--sql")
@@ -125,7 +127,7 @@ def test_the_script_runs_in_psql_as_it_is(
 
 
 def test_grant_lets_a_login_serve(cli: Cli, cluster: embedded.Server) -> None:
-    """And a name that no login has is a sentence."""
+    """The granted login runs operations; a name that no login has is refused."""
     migrations.upgrade(cluster.url)
     with psycopg.connect(cluster.url) as connection:
         connection.execute("CREATE ROLE \"App 1\" LOGIN PASSWORD 'p'")
@@ -134,11 +136,11 @@ def test_grant_lets_a_login_serve(cli: Cli, cluster: embedded.Server) -> None:
     app = parts._replace(netloc=f"App%201:p@{parts.hostname}:{parts.port}").geturl()
     with Database(app) as database, pytest.raises(TenantRoleRefused):
         database.run(create_task("ada", TaskCreate(title="one")))
-    assert cli("migrate", "--grant", "nobody", DATABASE_URL=cluster.url).code == 2
+    assert cli("migrate", "--grant", "unknown", DATABASE_URL=cluster.url).code == 2
     assert cli("migrate", "--grant", "App 1", DATABASE_URL=cluster.url).code == 0
     with Database(app) as database:
         database.run(create_task("ada", TaskCreate(title="one")))
-    # It may take the role, and without that it sees nothing.
+    # The login may take the role; without the role it has no right on the table.
     with psycopg.connect(app) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("SELECT FROM public.tasks")
     status = cli("status", "--json", DATABASE_URL=cluster.url).json

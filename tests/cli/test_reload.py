@@ -1,4 +1,4 @@
-"""`serve --reload`: what is saved is served, also when it is saved while a worker starts."""
+"""`serve --reload` serves the saved code, also if it is saved while a worker starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.ports import listening_socket, port_of
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """The server's code where a test may change it."""
+    """A copy of the server's code, which a test may change."""
     for package in (taskapi, taskcore):
         source = Path(str(package.__file__)).parent
         shutil.copytree(source, tmp_path / "code" / source.name)
@@ -29,7 +29,7 @@ def copied(tmp_path: Path) -> Path:
 
 
 class Reloading:
-    """A server that reloads, and the file of its code that says how it is."""
+    """A server with `--reload`, and the file of its code that holds its status."""
 
     def __init__(self, process: subprocess.Popen[str], base: str, file: Path) -> None:
         self.process = process
@@ -72,13 +72,13 @@ def reloading(cli: Cli, url: str, secret: str, copied: Path) -> Reloading:
     return server
 
 
-def test_what_was_saved_is_served(reloading: Reloading) -> None:
+def test_saved_code_is_served(reloading: Reloading) -> None:
     reloading.save("changed")
     wait_until(lambda: reloading.serves("changed"), "the changed answer")
     reloading.stop()
 
 
-def test_what_can_not_be_started_waits_for_the_next_change(reloading: Reloading) -> None:
+def test_code_that_cannot_start_is_started_after_the_next_change(reloading: Reloading) -> None:
     reloading.file.write_text("this is no Python\n")
     wait_until(lambda: not reloading.workers, "the end of a worker")
     reloading.save("changed")
@@ -86,7 +86,7 @@ def test_what_can_not_be_started_waits_for_the_next_change(reloading: Reloading)
     reloading.stop()
 
 
-def test_what_is_saved_while_a_worker_starts_is_not_lost(
+def test_a_change_during_the_start_of_a_worker_is_served(
     reloading: Reloading, tmp_path: Path
 ) -> None:
     starting = tmp_path / "starting"
@@ -98,7 +98,7 @@ def test_what_is_saved_while_a_worker_starts_is_not_lost(
     reloading.stop()
 
 
-def test_workers_that_never_start_are_given_up(
+def test_serve_ends_if_its_workers_never_start(
     cli: Cli, url: str, secret: str, copied: Path
 ) -> None:
     with (copied / "taskapi" / "app.py").open("a") as file:

@@ -1,4 +1,4 @@
-"""`seed`: the same data for the same numbers, put in once."""
+"""`seed` adds the same rows for the same arguments, and adds them once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def rows(data: Dataset) -> list[list[str]]:
 
 
 @given(st.integers(0, 2**63), st.integers(1, 1000), st.integers(0, 300))
-def test_a_dataset_is_what_it_says(seed: int, users: int, tasks: int) -> None:
+def test_a_dataset_has_the_requested_size_and_can_be_repeated(
+    seed: int, users: int, tasks: int
+) -> None:
     data = Dataset(seed, users, tasks)
     made_users, made = [*data.user_rows()], rows(data)
     assert len(made_users) == len({user for user, _, _ in made_users}) == users
@@ -52,11 +54,11 @@ def test_batches_hold_every_task_once() -> None:
     assert [n for batch in batches for n in batch] == [*range(2 * BATCH + 1)]
 
 
-def test_other_seeds_are_other_data() -> None:
+def test_different_seeds_give_different_tasks() -> None:
     assert not {r[0] for r in rows(Dataset(1, 5, 99))} & {r[0] for r in rows(Dataset(2, 5, 99))}
 
 
-def test_the_second_time_adds_nothing(cli: Cli, own_url: str) -> None:
+def test_a_second_seed_adds_nothing(cli: Cli, own_url: str) -> None:
     first = cli(*ARGUMENTS, "--json", DATABASE_URL=own_url)
     assert first.code == 0
     assert set(first.json) == {
@@ -69,7 +71,7 @@ def test_the_second_time_adds_nothing(cli: Cli, own_url: str) -> None:
     assert everything(own_url) == stored
 
 
-def test_what_is_missing_is_put_back_and_more_is_added(cli: Cli, own_url: str) -> None:
+def test_a_later_seed_adds_missing_and_additional_rows(cli: Cli, own_url: str) -> None:
     cli(*ARGUMENTS, DATABASE_URL=own_url)
     stored = everything(own_url)
     with psycopg.connect(own_url) as connection:
@@ -81,7 +83,7 @@ def test_what_is_missing_is_put_back_and_more_is_added(cli: Cli, own_url: str) -
     assert everything(own_url) >= stored
 
 
-def test_two_databases_get_the_same(cli: Cli, own_url: str) -> None:
+def test_an_emptied_database_gets_the_same_rows(cli: Cli, own_url: str) -> None:
     cli(*ARGUMENTS, DATABASE_URL=own_url)
     stored = everything(own_url)
     with psycopg.connect(own_url) as connection:
@@ -91,7 +93,7 @@ def test_two_databases_get_the_same(cli: Cli, own_url: str) -> None:
     assert everything(own_url) == stored
 
 
-def test_data_of_others_are_a_reason_to_refuse(cli: Cli, own_url: str) -> None:
+def test_rows_that_seed_did_not_add_need_yes(cli: Cli, own_url: str) -> None:
     with psycopg.connect(own_url) as connection:
         connection.execute("INSERT INTO public.users (id) VALUES ('ada')")
     done = cli(*ARGUMENTS, DATABASE_URL=own_url)
@@ -101,7 +103,7 @@ def test_data_of_others_are_a_reason_to_refuse(cli: Cli, own_url: str) -> None:
     assert len(everything(own_url)) == 500
 
 
-def test_users_of_another_program_are_not_made_up(cli: Cli, empty_url: str) -> None:
+def test_seed_adds_no_user_to_another_programs_table(cli: Cli, empty_url: str) -> None:
     with psycopg.connect(empty_url) as connection:
         connection.execute('CREATE TABLE public."user" (id text PRIMARY KEY)')
     cli("migrate", DATABASE_URL=empty_url)
@@ -112,7 +114,7 @@ def test_users_of_another_program_are_not_made_up(cli: Cli, empty_url: str) -> N
         assert list_users(session) == []
 
 
-def test_where_no_users_are_kept_there_are_tasks_only(cli: Cli, empty_url: str) -> None:
+def test_without_a_users_table_seed_adds_tasks_only(cli: Cli, empty_url: str) -> None:
     cli("migrate", DATABASE_URL=empty_url, TASKCORE_USERS_TABLE="none")
     done = cli(*ARGUMENTS, "--json", DATABASE_URL=empty_url)
     assert (done.json["users_added"], done.json["tasks_added"]) == (0, 500)

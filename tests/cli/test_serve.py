@@ -1,4 +1,4 @@
-"""`serve`: what is looked at before the port is opened, and on which socket it listens."""
+"""`serve`: the checks before the port is opened, and the socket that it listens on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def answers(port: int) -> bool:
         return False
 
 
-def test_flags_beat_the_environment(cli: Cli, settings: dict[str, str]) -> None:
+def test_a_flag_precedes_the_environment(cli: Cli, settings: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         other = port_of(taken)
         process = cli.start("serve", "--port", 0, **settings, PORT=str(other))
@@ -63,7 +63,7 @@ def test_a_schema_that_is_behind_or_missing_is_refused(
     assert process.wait(30) == 0
 
 
-def test_a_login_that_is_not_let_in_is_refused(cli: Cli, settings: dict[str, str]) -> None:
+def test_a_wrong_password_is_refused(cli: Cli, settings: dict[str, str]) -> None:
     parts = urlsplit(settings["DATABASE_URL"])
     wrong = parts._replace(netloc=f"postgres:hidden@{parts.hostname}:{parts.port}").geturl()
     done = cli("serve", **{**settings, "DATABASE_URL": wrong, "PORT": "0"})
@@ -72,7 +72,7 @@ def test_a_login_that_is_not_let_in_is_refused(cli: Cli, settings: dict[str, str
     assert "hidden" not in done.err
 
 
-def test_a_database_that_is_away_is_waited_for(cli: Cli, settings: dict[str, str]) -> None:
+def test_serve_starts_while_the_database_is_down(cli: Cli, settings: dict[str, str]) -> None:
     listener = listening_socket()
     port = port_of(listener)
 
@@ -82,18 +82,18 @@ def test_a_database_that_is_away_is_waited_for(cli: Cli, settings: dict[str, str
         except httpx.TransportError:
             return False
 
-    with closed_port() as nowhere:
-        away = {**settings, "DATABASE_URL": f"postgresql://x@127.0.0.1:{nowhere}/x"}
-        process = cli.start_on(listener, "serve", **away)
+    with closed_port() as closed:
+        unreachable = {**settings, "DATABASE_URL": f"postgresql://x@127.0.0.1:{closed}/x"}
+        process = cli.start_on(listener, "serve", **unreachable)
         wait_until(alive, "the first answer")
         assert not answers(port)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, message = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "nothing answers where the database should be" in said
+    assert "nothing answers where the database should be" in message
 
 
-def test_a_port_that_is_taken_is_one_sentence(cli: Cli, settings: dict[str, str]) -> None:
+def test_a_port_in_use_gets_one_sentence(cli: Cli, settings: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = cli("serve", "--port", port, **settings)
@@ -104,8 +104,8 @@ def test_a_port_that_is_taken_is_one_sentence(cli: Cli, settings: dict[str, str]
     )
 
 
-def test_a_socket_that_was_passed_on(cli: Cli, settings: dict[str, str]) -> None:
-    """As systemd does: bound before the process is there, so that no connection is refused."""
+def test_a_passed_socket_is_served(cli: Cli, settings: dict[str, str]) -> None:
+    """systemd binds the socket before it starts the process, so no connection is refused."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         number = listener.fileno()
@@ -119,12 +119,12 @@ def test_a_socket_that_was_passed_on(cli: Cli, settings: dict[str, str]) -> None
         )
     wait_until(lambda: answers(port), "the first answer")
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
-    assert (process.returncode, said) == (0, "")
+    _, message = process.communicate(timeout=30)
+    assert (process.returncode, message) == (0, "")
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (["--fd", "99"], "--fd 99 is no socket"),
         (["--fd", "3", "--port", "1"], "leave --host and --port away"),
@@ -132,10 +132,10 @@ def test_a_socket_that_was_passed_on(cli: Cli, settings: dict[str, str]) -> None
         (["--host", "nowhere.invalid"], "no address"),
     ],
 )
-def test_what_makes_no_sense(
-    cli: Cli, settings: dict[str, str], wrong: list[str], said: str
+def test_invalid_options_are_wrong_use(
+    cli: Cli, settings: dict[str, str], wrong: list[str], message: str
 ) -> None:
     done = cli("serve", "--no-check", *wrong, **settings)
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert os.environ.get("PORT") is None

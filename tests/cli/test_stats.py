@@ -8,7 +8,7 @@ from taskcore import Database, TaskCreate, create_task
 from taskcore.admin import add_user, connected
 
 
-def test_stats_count_what_is_there(cli: Cli, own_url: str) -> None:
+def test_stats_count_users_tasks_and_bytes(cli: Cli, own_url: str) -> None:
     with connected(own_url) as session, Database(own_url) as database:
         for number in range(5):
             add_user(session, f"u{number}")
@@ -28,7 +28,7 @@ def test_stats_count_what_is_there(cli: Cli, own_url: str) -> None:
     assert (plain["tasks"], set(plain)) == ("10", set(found))
 
 
-def test_openapi_is_the_servers_without_a_setting(cli: Cli, api: Api) -> None:
+def test_openapi_prints_the_servers_document_without_settings(cli: Cli, api: Api) -> None:
     done = cli("openapi")
     assert (done.code, done.err) == (0, "")
     with api.client() as client:

@@ -1,4 +1,4 @@
-"""`tasks`: out and in again, byte for byte; and nothing of a file with a mistake in it."""
+"""`tasks`: export and import keep every byte; a file with a mistake is not imported at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taskcli.failures import Failure
 from taskcli.tasks import _lines
 from taskcore import Database, TaskCreate, create_task, list_tasks
 
-STRANGE = [
+UNUSUAL = [
     ("plain", None),
     ("tab\tand\\N and \\. end", "lines\r\nof\ntext \\n"),
     ("ä€𝄞 – \u202e", ""),
@@ -27,11 +27,11 @@ STRANGE = [
 
 @pytest.fixture
 def filled_url(own_url: str) -> str:
-    """What the table can hold, which is more than the API lets in."""
+    """A database with texts that the table can hold; the API does not accept all of them."""
     with psycopg.connect(own_url) as connection:
         for user in ("ada", "Zoë\n", "bob"):
             connection.execute("INSERT INTO public.users (id) VALUES (%s)", [user])
-            for number, (title, description) in enumerate(STRANGE):
+            for number, (title, description) in enumerate(UNUSUAL):
                 connection.execute(
                     "INSERT INTO public.tasks VALUES (%s, %s, %s, %s, %s, "
                     "'0001-01-01 00:00:00.000001+00', '9999-12-31 23:59:59.999999+00')",
@@ -47,28 +47,28 @@ def test_export_and_import_give_the_same_bytes(
     other = make_database()
     cli("migrate", DATABASE_URL=other)
     out = cli("tasks", "export", DATABASE_URL=filled_url)
-    assert out.out.count("\n") == 3 * len(STRANGE)
-    brought = cli("tasks", "import", "--json", stdin=out.out, DATABASE_URL=other)
-    assert brought.json == {"tasks": 3 * len(STRANGE), "users": 3}
+    assert out.out.count("\n") == 3 * len(UNUSUAL)
+    imported = cli("tasks", "import", "--json", stdin=out.out, DATABASE_URL=other)
+    assert imported.json == {"tasks": 3 * len(UNUSUAL), "users": 3}
     assert cli("tasks", "export", DATABASE_URL=other).out == out.out
     again = cli("tasks", "import", "--json", stdin=out.out, DATABASE_URL=other)
     assert again.json == {"tasks": 0, "users": 0}
     assert cli("tasks", "export", DATABASE_URL=other).out == out.out
 
 
-def test_one_users_export_is_that_users(cli: Cli, filled_url: str) -> None:
+def test_an_export_of_one_user_has_only_that_users_tasks(cli: Cli, filled_url: str) -> None:
     out = cli("tasks", "export", "--user", "ada", DATABASE_URL=filled_url).out
     lines = [json.loads(line) for line in out.rstrip().split("\n")]
-    assert len(lines) == len(STRANGE)
+    assert len(lines) == len(UNUSUAL)
     assert {line["user_id"] for line in lines} == {"ada"}
     assert set(lines[0]) == {
         *("id", "user_id", "title", "description", "completed", "created_at", "updated_at"),
     }
-    unknown = cli("tasks", "export", "--user", "nobody", DATABASE_URL=filled_url)
+    unknown = cli("tasks", "export", "--user", "unknown", DATABASE_URL=filled_url)
     assert (unknown.code, unknown.out) == (1, "")
 
 
-def test_an_import_leaves_what_is_there_as_it_is(cli: Cli, filled_url: str) -> None:
+def test_an_import_changes_no_existing_task(cli: Cli, filled_url: str) -> None:
     out = cli("tasks", "export", DATABASE_URL=filled_url).out
     changed = out.replace('"plain"', '"changed"')
     assert changed != out
@@ -105,22 +105,22 @@ BAD = {
 
 
 @pytest.mark.parametrize("mistake", BAD)
-def test_a_mistake_is_named_by_its_line(mistake: str) -> None:
+def test_a_mistake_is_reported_with_its_line_number(mistake: str) -> None:
     good = line()
     assert len([*_lines(BytesIO(good.encode() * 3))]) == 3
     with pytest.raises(Failure, match=r"^line 2\b.*nothing was imported$"):
         [*_lines(BytesIO((good + BAD[mistake] + good).encode()))]
 
 
-def test_a_mistake_leaves_nothing_behind(cli: Cli, own_url: str) -> None:
+def test_a_file_with_a_mistake_imports_nothing(cli: Cli, own_url: str) -> None:
     done = cli("tasks", "import", stdin=line() + "{}\n", DATABASE_URL=own_url)
     assert done.code == 1
     assert done.err == "taskcli: line 2 is no task (id: Field required); nothing was imported\n"
     assert cli("users", "list", "--json", DATABASE_URL=own_url).json == []
 
 
-def test_the_good_line_is_imported(cli: Cli, own_url: str) -> None:
-    """The control."""
+def test_a_line_without_a_mistake_is_imported(cli: Cli, own_url: str) -> None:
+    """Control: the line from which the mistakes are made is valid."""
     (cli.directory / "file").write_text(line())
     assert cli("tasks", "import", "file", DATABASE_URL=own_url).code == 0
     with Database(own_url) as database:
@@ -129,7 +129,7 @@ def test_the_good_line_is_imported(cli: Cli, own_url: str) -> None:
     assert (missing.code, missing.err) == (1, "taskcli: nofile: No such file or directory\n")
 
 
-def test_users_of_another_program_are_not_made_by_an_import(cli: Cli, empty_url: str) -> None:
+def test_an_import_adds_no_user_to_another_programs_table(cli: Cli, empty_url: str) -> None:
     with psycopg.connect(empty_url) as connection:
         connection.execute('CREATE TABLE public."user" (id text PRIMARY KEY)')
     cli("migrate", DATABASE_URL=empty_url)
@@ -149,10 +149,10 @@ def test_a_users_tasks_are_listed_newest_first(cli: Cli, url: str, alice: str) -
     header, *lines = some.out.splitlines()
     assert header.split("\t")[:2] == ["id", "title"]
     assert len(lines) == 2 and "there may be more" in some.err
-    assert cli("tasks", "list", "--user", "nobody", DATABASE_URL=url).code == 1
+    assert cli("tasks", "list", "--user", "unknown", DATABASE_URL=url).code == 1
 
 
-def test_a_full_disk_is_one_sentence(cli: Cli, filled_url: str) -> None:
+def test_a_full_disk_gets_one_sentence(cli: Cli, filled_url: str) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [*COMMAND, "tasks", "export"],
@@ -166,8 +166,8 @@ def test_a_full_disk_is_one_sentence(cli: Cli, filled_url: str) -> None:
     assert done.stderr == "taskcli: the disk is full: make room and run the command again\n"
 
 
-def test_whoever_reads_may_stop_reading(cli: Cli, filled_url: str) -> None:
-    """As `head` does."""
+def test_an_export_ends_quietly_when_its_reader_closes_the_pipe(cli: Cli, filled_url: str) -> None:
+    """`head` closes the pipe in this way."""
     process = cli.start("tasks", "export", DATABASE_URL=filled_url)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -1,4 +1,4 @@
-"""The same on a terminal: tables, colours unless they aren't wanted, questions, and a bar."""
+"""Verbs on a terminal: tables, colours unless NO_COLOR is set, questions, a progress bar."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_rows_are_a_table_on_a_terminal_and_lines_in_a_pipe(cli: Cli, own_url: s
     assert "users table" in status and "public.users" in status
 
 
-def test_colours_go_with_no_color(cli: Cli, url: str, secret: str) -> None:
+def test_no_color_turns_colours_off(cli: Cli, url: str, secret: str) -> None:
     settings = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": secret}
     assert f"{ESCAPE}32mOK" in cli.on_terminal("doctor", **settings).out
     assert ESCAPE not in cli.on_terminal("doctor", **settings, NO_COLOR="1").out
@@ -29,7 +29,7 @@ def test_colours_go_with_no_color(cli: Cli, url: str, secret: str) -> None:
     assert ESCAPE not in cli.on_terminal("status", NO_COLOR="1").out
 
 
-def test_a_question_is_asked_and_no_is_no(cli: Cli, own_url: str) -> None:
+def test_a_deletion_asks_first_and_deletes_only_after_yes(cli: Cli, own_url: str) -> None:
     cli("users", "add", "ada", DATABASE_URL=own_url)
     for typed, code, left in (("n\n", 1, 1), ("\n", 1, 1), ("y\n", 0, 0)):
         done = cli.on_terminal("users", "delete", "ada", typed=typed, DATABASE_URL=own_url)
@@ -38,7 +38,7 @@ def test_a_question_is_asked_and_no_is_no(cli: Cli, own_url: str) -> None:
         assert len(cli("users", "list", "--json", DATABASE_URL=own_url).json) == left
 
 
-def test_a_bar_on_a_terminal_and_quiet_without(cli: Cli, own_url: str) -> None:
+def test_seed_shows_a_progress_bar_unless_quiet(cli: Cli, own_url: str) -> None:
     done = cli.on_terminal("seed", "--tasks", 25_000, DATABASE_URL=own_url)
     assert done.code == 0
     assert "25000/25000" in done.out and "a second" in done.out
@@ -46,14 +46,14 @@ def test_a_bar_on_a_terminal_and_quiet_without(cli: Cli, own_url: str) -> None:
     assert (again.code, again.out) == (0, "")
 
 
-def test_what_users_write_moves_no_cursor(cli: Cli, own_url: str) -> None:
+def test_control_characters_in_a_name_are_not_printed(cli: Cli, own_url: str) -> None:
     name = f"{ESCAPE}2J\x07\u202eevil"
     with psycopg.connect(own_url) as connection:
         connection.execute("INSERT INTO users (id, name) VALUES ('ada', %s)", [name])
-    for said in (
+    for output in (
         cli.on_terminal("users", "list", NO_COLOR="1", DATABASE_URL=own_url).out,
         cli("users", "list", DATABASE_URL=own_url).out,
         cli("users", "list", "--json", DATABASE_URL=own_url).out,
     ):
-        assert "evil" in said
-        assert not [bad for bad in (f"{ESCAPE}2J", "\x07", "\u202e") if bad in said]
+        assert "evil" in output
+        assert not [bad for bad in (f"{ESCAPE}2J", "\x07", "\u202e") if bad in output]

@@ -1,4 +1,4 @@
-"""`token`: one that the server takes, for users that exist; and what is wrong with others."""
+"""`token` makes tokens that the server accepts; `--inspect` says why it would refuse one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from support.api_server import SECRET, Api, token
 from support.command import Cli
 
 
-def test_the_server_takes_it(cli: Cli, api: Api, url: str, alice: str, secret: str) -> None:
+def test_the_server_accepts_a_made_token(
+    cli: Cli, api: Api, url: str, alice: str, secret: str
+) -> None:
     settings = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": secret}
     made = cli("token", "--user", alice, "--ttl", "15m", **settings)
     assert made.code == 0
@@ -26,13 +28,15 @@ def test_the_server_takes_it(cli: Cli, api: Api, url: str, alice: str, secret: s
     assert (inspected.code, inspected.json) == (0, {"valid": True, "user_id": alice})
 
 
-def test_json_has_its_keys(cli: Cli, url: str, alice: str, secret: str) -> None:
+def test_the_json_has_the_token_its_user_and_its_expiry(
+    cli: Cli, url: str, alice: str, secret: str
+) -> None:
     made = cli("token", "--user", alice, "--json", DATABASE_URL=url, BETTER_AUTH_SECRET=secret).json
     assert set(made) == {"token", "user_id", "expires_at"}
     assert abs(made["expires_at"] - time.time() - 3600) < 60
 
 
-def test_issuer_and_audience_are_those_that_are_asked_for(
+def test_issuer_and_audience_are_the_configured_ones(
     cli: Cli, url: str, alice: str, secret: str
 ) -> None:
     named = {"TASKAPI_JWT_ISSUER": "https://a.example", "TASKAPI_JWT_AUDIENCE": "tasks"}
@@ -43,10 +47,10 @@ def test_issuer_and_audience_are_those_that_are_asked_for(
     assert cli("token", "--inspect", "-", stdin=text, **without).code == 1
 
 
-def test_nobody_gets_none(cli: Cli, url: str, secret: str) -> None:
-    done = cli("token", "--user", "nobody", DATABASE_URL=url, BETTER_AUTH_SECRET=secret)
+def test_no_token_is_made_for_an_unknown_user(cli: Cli, url: str, secret: str) -> None:
+    done = cli("token", "--user", "unknown", DATABASE_URL=url, BETTER_AUTH_SECRET=secret)
     assert (done.code, done.out) == (1, "")
-    assert "no user 'nobody'" in done.err
+    assert "no user 'unknown'" in done.err
 
 
 REFUSED: dict[str, Callable[[], str]] = {
@@ -58,7 +62,7 @@ REFUSED: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_it_is_said_why_a_token_would_be_refused(cli: Cli, secret: str, code: str) -> None:
+def test_inspect_gives_the_code_of_a_refused_token(cli: Cli, secret: str, code: str) -> None:
     text = REFUSED[code]()
     settings = {"DATABASE_URL": "postgresql://unused", "BETTER_AUTH_SECRET": secret}
     done = cli("token", "--inspect", text, "--json", **settings)
@@ -72,12 +76,12 @@ def test_it_is_said_why_a_token_would_be_refused(cli: Cli, secret: str, code: st
 @pytest.mark.parametrize(
     "wrong", [[], ["--user", "a", "--inspect", "b"], ["--user", "a", "--ttl", "soon"]]
 )
-def test_what_makes_no_sense(cli: Cli, secret: str, wrong: list[str]) -> None:
+def test_invalid_options_are_wrong_use(cli: Cli, secret: str, wrong: list[str]) -> None:
     done = cli("token", *wrong, DATABASE_URL="postgresql://x", BETTER_AUTH_SECRET=secret)
     assert done.code == 2
 
 
-def test_without_a_secret_it_says_what_to_set(cli: Cli, url: str) -> None:
+def test_without_a_secret_the_message_names_the_variable(cli: Cli, url: str) -> None:
     done = cli("token", "--user", "a", DATABASE_URL=url)
     assert done.code == 2
     assert "BETTER_AUTH_SECRET" in done.err
@@ -92,7 +96,7 @@ def test_without_a_secret_it_says_what_to_set(cli: Cli, url: str) -> None:
     ],
     ids=["key", "issuer", "audience"],
 )
-def test_what_a_client_is_told_in_one_word_an_operator_is_told_exactly(
+def test_inspect_names_the_claim_where_the_api_says_token_invalid(
     cli: Cli, settings: dict[str, str], reason: str
 ) -> None:
     text = token("ada")

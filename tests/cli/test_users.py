@@ -1,4 +1,4 @@
-"""`users`: seen, added and deleted, whoever they are; never made up beside Better Auth."""
+"""`users` lists, adds and deletes, for each kind of users table; it adds none to Better Auth's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEYS = {"id", "email", "name", "created_at", "tasks", "completed", "last_change"
 
 @pytest.fixture
 def better_auth_url(empty_url: str) -> str:
-    """A database in which the users are Better Auth's: one of them."""
+    """A database with Better Auth's users table and one user in it."""
     with psycopg.connect(empty_url) as connection:
         connection.execute(
             'CREATE TABLE public."user" (id text PRIMARY KEY, name text NOT NULL, '
@@ -26,7 +26,7 @@ def better_auth_url(empty_url: str) -> str:
     return empty_url
 
 
-def test_added_shown_listed_and_deleted(cli: Cli, own_url: str) -> None:
+def test_a_user_is_added_shown_listed_and_deleted(cli: Cli, own_url: str) -> None:
     made = cli("users", "add", "ada", "--email", "a@b.c", "--json", DATABASE_URL=own_url)
     assert made.code == 0
     assert set(made.json) == KEYS
@@ -43,11 +43,11 @@ def test_added_shown_listed_and_deleted(cli: Cli, own_url: str) -> None:
     assert cli("users", "list", "--json", DATABASE_URL=own_url).json == [shown]
     assert cli("users", "delete", "ada", "--yes", DATABASE_URL=own_url).code == 0
     assert cli("users", "list", "--json", DATABASE_URL=own_url).json == []
-    gone = cli("users", "show", "ada", DATABASE_URL=own_url)
-    assert (gone.code, gone.err) == (1, "taskcli: there is no user 'ada'\n")
+    deleted = cli("users", "show", "ada", DATABASE_URL=own_url)
+    assert (deleted.code, deleted.err) == (1, "taskcli: there is no user 'ada'\n")
 
 
-def test_adding_again_changes_nothing(cli: Cli, own_url: str) -> None:
+def test_adding_a_user_again_changes_nothing(cli: Cli, own_url: str) -> None:
     cli("users", "add", "ada", "--name", "Ada", DATABASE_URL=own_url)
     again = cli("users", "add", "ada", "--name", "Eve", "--json", DATABASE_URL=own_url)
     assert "was there already" in again.err
@@ -66,7 +66,7 @@ def test_an_id_that_no_user_can_have_is_wrong_use(cli: Cli, url: str, bad: str) 
     assert cli("users", "add", bad, DATABASE_URL=url).code == 2
 
 
-def test_pages_follow_each_other(cli: Cli, own_url: str) -> None:
+def test_after_continues_a_list(cli: Cli, own_url: str) -> None:
     with psycopg.connect(own_url) as connection:
         connection.execute("INSERT INTO public.users SELECT 'u' || n FROM generate_series(1, 5) n")
     first = cli("users", "list", "--limit", 3, "--json", DATABASE_URL=own_url)
@@ -76,7 +76,7 @@ def test_pages_follow_each_other(cli: Cli, own_url: str) -> None:
     assert rest.err == ""
 
 
-def test_better_auths_users_are_seen_and_not_added(cli: Cli, better_auth_url: str) -> None:
+def test_users_of_better_auth_are_listed_and_none_is_added(cli: Cli, better_auth_url: str) -> None:
     cli("migrate", DATABASE_URL=better_auth_url)
     shown = cli("users", "show", "u1", "--json", DATABASE_URL=better_auth_url).json
     assert (shown["email"], shown["name"]) == ("ada@example.com", "Ada")
@@ -103,7 +103,7 @@ def test_another_table_is_adopted(cli: Cli, better_auth_url: str) -> None:
     assert "nowhere does not exist" in missing.err
 
 
-def test_where_no_users_are_kept_whoever_has_tasks_is_one(cli: Cli, empty_url: str) -> None:
+def test_without_a_users_table_every_owner_of_tasks_is_a_user(cli: Cli, empty_url: str) -> None:
     cli("migrate", DATABASE_URL=empty_url, TASKCORE_USERS_TABLE="none")
     with Database(empty_url) as database:
         database.run(create_task("ada", TaskCreate(title="one")))

@@ -1,4 +1,4 @@
-"""The command starts, and says which version it is."""
+"""`--version` prints the version of the distribution."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 
 def test_version() -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "taskcli", "--version"], capture_output=True, text=True, check=True
     )
-    assert said.stdout == f"taskcli {version('taskcore-cli')}\n"
+    assert done.stdout == f"taskcli {version('taskcore-cli')}\n"

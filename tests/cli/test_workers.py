@@ -1,4 +1,4 @@
-"""`serve --workers`: one socket, workers that are replaced, and an end that nobody notices."""
+"""`serve --workers`: one listening socket, workers that are replaced, and a clean end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Supervised:
 
 @pytest.fixture
 def supervised(cli: Cli, url: str, secret: str) -> Supervised:
-    """Two workers that answer."""
+    """A supervisor whose two workers answer."""
     listener = listening_socket()
     port = port_of(listener)
     process = cli.start_on(
@@ -56,7 +56,7 @@ def supervised(cli: Cli, url: str, secret: str) -> Supervised:
     return supervised
 
 
-def gone(workers: set[int]) -> bool:
+def all_ended(workers: set[int]) -> bool:
     return not any(psutil.pid_exists(worker) for worker in workers)
 
 
@@ -67,15 +67,15 @@ def test_a_worker_that_dies_is_replaced(supervised: Supervised) -> None:
     wait_until(
         lambda: len(supervised.workers) == 2 and not supervised.workers & before, "new workers"
     )
-    wait_until(supervised.answers, "an answer of theirs")
+    wait_until(supervised.answers, "an answer of the new workers")
     supervised.process.send_signal(signal.SIGTERM)
     assert supervised.process.wait(30) == 0
 
 
-def test_sigterm_drains_and_nothing_is_cut(supervised: Supervised, alice: str) -> None:
-    """Requests without a break, up to where connections are refused: each is answered whole."""
+def test_sigterm_lets_every_request_finish(supervised: Supervised, alice: str) -> None:
+    """Two clients send requests until connections are refused; every request is answered."""
     seen: list[int] = []
-    broken: list[BaseException] = []
+    errors: list[BaseException] = []
     refused, first = Event(), Event()
 
     def ask() -> None:
@@ -87,36 +87,36 @@ def test_sigterm_drains_and_nothing_is_cut(supervised: Supervised, alice: str) -
             except httpx.ConnectError:
                 refused.set()
             except httpx.TransportError as error:
-                broken.append(error)
+                errors.append(error)
 
-    asking = [Thread(target=ask) for _ in range(2)]
-    for thread in asking:
+    clients = [Thread(target=ask) for _ in range(2)]
+    for thread in clients:
         thread.start()
     assert first.wait(60)
     workers = supervised.workers
     supervised.process.send_signal(signal.SIGTERM)
     assert supervised.process.wait(60) == 0
-    for thread in asking:
+    for thread in clients:
         thread.join(60)
     assert refused.is_set()
     assert set(seen) == {200}
-    # A connection that the kernel had accepted for a listener that then closed is reset unread:
-    # the client may send the same request again. None was cut after it had been read.
-    assert [e for e in broken if not isinstance(e, httpx.ReadError | httpx.WriteError)] == []
-    assert gone(workers)
+    # The kernel resets a connection that it accepted for a listener that then closed. Its request
+    # was not read, so the client may send it again. No request was cut after it was read.
+    assert [e for e in errors if not isinstance(e, httpx.ReadError | httpx.WriteError)] == []
+    assert all_ended(workers)
 
 
-def test_ctrl_c_ends_all_of_them(supervised: Supervised) -> None:
+def test_ctrl_c_ends_the_supervisor_and_its_workers(supervised: Supervised) -> None:
     workers = supervised.workers
     os.killpg(supervised.process.pid, signal.SIGINT)
     assert supervised.process.wait(30) == 0
-    assert gone(workers)
+    assert all_ended(workers)
 
 
 def test_workers_do_not_outlive_their_supervisor(supervised: Supervised) -> None:
     workers = supervised.workers
     supervised.process.kill()
     supervised.process.wait(30)
-    wait_until(lambda: gone(workers), "the end of the workers")
+    wait_until(lambda: all_ended(workers), "the end of the workers")
     with socket.create_server(("127.0.0.1", supervised.port)):
         pass
