@@ -1,4 +1,4 @@
-"""The comparison as a picture: requests per second beside ours, readable in light and dark."""
+"""The comparison as a chart: requests per second relative to taskapi, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _ROW, _BAR, _GAP = 17, 12, 14
 _NAMES, _BARS, _VALUES = 180, 400, 110
 
 
-def drawn(figures: dict[str, Any]) -> str:
-    """An SVG of bars: for each operation, everybody's requests per second, ours being one."""
+def svg(figures: dict[str, Any]) -> str:
+    """Return an SVG of bars: for each operation, each peer's requests per second, taskapi's = 1."""
     rates = {
         operation: {peer: figure["per_second"] for peer, figure in peers.items()}
         for operation, peers in figures["operations"].items()

@@ -1,4 +1,4 @@
-"""Everybody side by side: the same load in turn, over several rounds."""
+"""All peers under the same load, in turn, over several rounds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from statistics import geometric_mean, median
 from typing import Any
 
-from bench.agree import agree
-from bench.servers import everybody, running
-from bench.world import World
+from bench.check_operations import check_operations
+from bench.database import BenchDatabase
+from bench.servers import all_peers, running
 from bench.wrk import OPERATIONS, Load, Sample
 
 OURS = "taskapi"
@@ -19,7 +19,7 @@ MEASURES = ("per_second", "server_us", "postgres_us", "p50_ms", "p99_ms")
 
 @dataclass
 class Comparison:
-    """All samples, by operation and peer; what is said of them are medians."""
+    """All samples, by operation and peer; the results are their medians."""
 
     samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
 
@@ -36,7 +36,7 @@ class Comparison:
 
     @property
     def failures(self) -> list[str]:
-        """Rounds in which not every answer was a success: they count for nothing."""
+        """Rounds in which an answer was not a success: they are not counted."""
         return [
             f"{operation}, {peer}, round {number}: {sample.failed} of {sample.requests} failed"
             for operation, peers in self.samples.items()
@@ -46,17 +46,17 @@ class Comparison:
         ]
 
     def of(self, operation: str, peer: str, measure: str) -> float:
-        """The median over the rounds in which all went well; NaN without one."""
+        """Return the median over the rounds without a failure, or NaN if there is none."""
         whole = [s for s in self.samples[operation][peer] if s.requests and not s.failed]
         return median(getattr(s, measure) for s in whole) if whole else float("nan")
 
     def ratio(self, operation: str, peer: str) -> float:
-        """Our requests per second for one of theirs."""
+        """Return taskapi's requests per second divided by the peer's."""
         ours = self.of(operation, OURS, "per_second")
         return ours / self.of(operation, peer, "per_second")
 
     def cpu_ratio(self, operation: str, peer: str) -> float:
-        """Our CPU for a request, server and database together, for one unit of theirs."""
+        """Return taskapi's CPU per request, server and database together, divided by the peer's."""
         ours, theirs = (
             self.of(operation, name, "server_us") + self.of(operation, name, "postgres_us")
             for name in (OURS, peer)
@@ -64,12 +64,12 @@ class Comparison:
         return ours / theirs
 
     def spread(self, operation: str, peer: str) -> float:
-        """How far the rounds lie apart: the best's requests per second for the worst's."""
+        """Return the requests per second of the best round divided by those of the worst."""
         rates = [sample.per_second for sample in self.samples[operation][peer]]
         return max(rates) / min(rates)
 
     def mean(self, ratio: Callable[[str, str], float], peer: str) -> float:
-        """The geometric mean over the operations."""
+        """Return the geometric mean over the operations."""
         return geometric_mean(ratio(operation, peer) for operation in self.operations)
 
     def as_json(self) -> dict[str, Any]:
@@ -98,31 +98,31 @@ class Comparison:
 
 
 def compare(
-    world: World,
+    bench_db: BenchDatabase,
     *,
     rounds: int,
     seconds: int,
     operations: Sequence[str] = OPERATIONS,
     peers: Sequence[str] = (),
-    say: Callable[[str], None],
+    report_progress: Callable[[str], None],
 ) -> Comparison:
-    """Measure A B C A B C; the first turn of all is not counted."""
-    world.seed()
-    load = Load.on(world)
+    """Measure A B C A B C …, after a first turn that is not counted."""
+    bench_db.seed()
+    load = Load.on(bench_db)
     found = Comparison()
-    wanted = [peer for peer in everybody(world) if not peers or peer.name in peers]
+    wanted = [peer for peer in all_peers(bench_db) if not peers or peer.name in peers]
     with ExitStack() as stack:
-        servers = [stack.enter_context(running(peer, world.place)) for peer in wanted]
+        servers = [stack.enter_context(running(peer, bench_db.place)) for peer in wanted]
         for number, server in enumerate(servers):
-            agree(server, number)
-        world.restore()
-        say("warming up")
+            check_operations(server, number)
+        bench_db.restore()
+        report_progress("warming up")
         for operation in operations:
             for server in servers:
                 load.run(server, operation, 1)
         for turn in range(1, rounds + 1):
             for operation in operations:
-                say(f"round {turn} of {rounds}: {operation}")
+                report_progress(f"round {turn} of {rounds}: {operation}")
                 for server in servers:
                     found.add(operation, server.name, load.run(server, operation, seconds))
     return found

@@ -1,4 +1,4 @@
-"""What a tree of processes has cost so far."""
+"""The CPU time of a tree of processes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import psutil
 
 
 def seconds_of(*roots: psutil.Process) -> float:
-    """CPU time of these processes and all below them, those that have ended included."""
+    """Return the CPU time of these processes and their descendants, ended ones included."""
     total = 0.0
     for root in roots:
         for process in [root, *root.children(recursive=True)]:
             try:
                 times = process.cpu_times()
-            except psutil.NoSuchProcess:  # its time is its parent's now
+            except psutil.NoSuchProcess:  # its time is counted in its parent
                 continue
             total += times.user + times.system + times.children_user + times.children_system
     return total

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cpu import seconds_of
-from bench.world import World, a_database
+from bench.database import BenchDatabase, new_database
 from taskcore import (
     Database,
     TaskCreate,
@@ -36,31 +36,31 @@ _PER_USER = 100
 _ROUNDS, _TIMES = 5, 1000
 _NEW = TaskCreate(title="Buy oat milk after work", description="Ask for the receipt.")
 _CHANGE = TaskUpdate(title="Pay the rent on Monday")
-# Seeded users have few tasks or many; asked are those who have about a hundred.
+# Seeded users have few tasks or many; the operations use users with about a hundred.
 _SOME = """
-WITH asked AS (SELECT user_id FROM public.tasks GROUP BY user_id
+WITH chosen AS (SELECT user_id FROM public.tasks GROUP BY user_id
                HAVING count(*) BETWEEN 80 AND 125 ORDER BY md5(user_id) LIMIT 20)
-SELECT user_id, id FROM public.tasks JOIN asked USING (user_id) ORDER BY id
+SELECT user_id, id FROM public.tasks JOIN chosen USING (user_id) ORDER BY id
 """
 
 
 class Side:
-    """One table, and what each operation took in it."""
+    """One table, and the time and CPU of each operation in it."""
 
-    def __init__(self, world: World, tasks: int) -> None:
+    def __init__(self, bench_db: BenchDatabase, tasks: int) -> None:
         self.tasks = tasks
-        self._postgres = psutil.Process(world.server.pid)
-        _fill(world.url, tasks)
-        with psycopg.connect(world.url, autocommit=True) as admin:
+        self._postgres = psutil.Process(bench_db.server.pid)
+        _fill(bench_db.url, tasks)
+        with psycopg.connect(bench_db.url, autocommit=True) as admin:
             admin.execute("VACUUM (ANALYZE)")
             self._some: list[tuple[str, UUID]] = admin.execute(_SOME).fetchall()
-        self.database = Database(world.tenant_url)
+        self.database = Database(bench_db.tenant_url)
         self.times: dict[str, list[float]] = {}
         self.costs: dict[str, list[float]] = {}
         self._random = random.Random(tasks)
 
     def turn(self, counts: bool) -> None:
-        """Every operation, on random tasks of those users."""
+        """Run every operation on random tasks of the chosen users."""
         run = self.database.run
         made: list[tuple[str, UUID]] = []
 
@@ -95,10 +95,10 @@ class Side:
                 self.costs.setdefault(name, []).append(cost)
 
 
-def measure(world: World, console: Console, *, tasks: int) -> dict[str, Any]:
-    """How much longer each takes in the large table, by the clock and in PostgreSQL's CPU."""
-    worlds = [a_database(world.server, world.place, name) for name in ("small", "large")]
-    sides = [Side(each, number) for each, number in zip(worlds, (_SMALL, tasks), strict=True)]
+def measure(bench_db: BenchDatabase, console: Console, *, tasks: int) -> dict[str, Any]:
+    """Measure the ratio of the large to the small table, in time and in PostgreSQL's CPU."""
+    databases = [new_database(bench_db.server, bench_db.place, name) for name in ("small", "large")]
+    sides = [Side(each, number) for each, number in zip(databases, (_SMALL, tasks), strict=True)]
     small, large = sides
     with small.database, large.database:
         for turn in range(_ROUNDS + 1):  # the first warms up

@@ -1,4 +1,4 @@
-"""How often a request waits for the network: each operation with the database 5 ms away."""
+"""The round trips of each operation: the database is behind a delay of 5 ms each way."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from bench.far import far_away
+from bench.database import BenchDatabase
+from bench.delay_proxy import delayed_url
 from bench.one_client import client
 from bench.servers import idiom, limit, running, taskapi
-from bench.world import World
 
 _DELAY = 0.005
 _WARM_UP, _TIMES = 20, 60
 
 
-def measure(world: World, console: Console) -> dict[str, Any]:
-    """The p50 of each operation, in round trips to the database."""
-    world.seed(users=10)
+def measure(bench_db: BenchDatabase, console: Console) -> dict[str, Any]:
+    """Measure the p50 of each operation, in round trips to the database."""
+    bench_db.seed(users=10)
     found: dict[str, dict[str, float]] = {}
     with ExitStack() as stack:
-        owner = stack.enter_context(far_away(world.owner_url, _DELAY))
-        tenant = stack.enter_context(far_away(world.tenant_url, _DELAY))
+        owner = stack.enter_context(delayed_url(bench_db.owner_url, _DELAY))
+        tenant = stack.enter_context(delayed_url(bench_db.tenant_url, _DELAY))
         round_trip = _round_trip(tenant)
         for number, peer in enumerate((idiom(owner), limit(tenant), taskapi(tenant))):
-            server = stack.enter_context(running(peer, world.place))
+            server = stack.enter_context(running(peer, bench_db.place))
             user = stack.enter_context(client(server, number))
             user.times(_WARM_UP)
             times = user.times(_TIMES)
@@ -45,7 +45,7 @@ def measure(world: World, console: Console) -> dict[str, Any]:
 
 
 def _round_trip(url: str) -> float:
-    """What the smallest question to the database takes."""
+    """Return the seconds of an empty statement."""
     with psycopg.connect(url, autocommit=True) as connection:
         times = []
         for _ in range(_TIMES):

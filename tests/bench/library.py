@@ -1,4 +1,4 @@
-"""The library's CPU per run, beside psycopg with the same two statements and the Session idiom."""
+"""The library's CPU per run, beside psycopg with the same two statements and SQLModel's Session."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.table import Table
 from sqlmodel import Session, col, create_engine, select
 
 from bench import statements
+from bench.database import BenchDatabase
 from bench.peers.idiom.models import Task, User
-from bench.world import World
 from taskcore import AsyncDatabase, Database, get_task, list_tasks
 
 _OWNER = "user-1"
@@ -26,26 +26,27 @@ Run: TypeAlias = Callable[[], object]
 AsyncRun: TypeAlias = Callable[[], Awaitable[object]]
 
 
-def measure(world: World, console: Console) -> dict[str, Any]:
-    """µs of CPU of this process; the median of rounds in turn."""
-    world.seed(users=100)
-    found = asyncio.run(_measured(world))
-    table = Table(title="CPU µs per run, and how many times psycopg's")
+def measure(bench_db: BenchDatabase, console: Console) -> dict[str, Any]:
+    """Measure µs of CPU of this process, as the median of rounds in turn."""
+    bench_db.seed(users=100)
+    found = asyncio.run(_measured(bench_db))
+    table = Table(title="CPU µs per run (÷ psycopg)")
     for name in ("", "get", "list of 100"):
         table.add_column(name, justify="right" if name else "left")
-    for who in dict.fromkeys(who for who, _ in found):
-        raw = "psycopg, await" if "await" in who else "psycopg"
+    for library in dict.fromkeys(library for library, _ in found):
+        raw = "psycopg, await" if "await" in library else "psycopg"
         cells = (
-            f"{found[who, what]:.0f} ({found[who, what] / found[raw, what]:.2f})" for what in _TIMES
+            f"{found[library, what]:.0f} ({found[library, what] / found[raw, what]:.2f})"
+            for what in _TIMES
         )
-        table.add_row(who, *cells)
+        table.add_row(library, *cells)
     console.print(table)
-    return {f"{who}: {what}": round(cost, 1) for (who, what), cost in found.items()}
+    return {f"{library}: {what}": round(cost, 1) for (library, what), cost in found.items()}
 
 
-async def _measured(world: World) -> dict[tuple[str, str], float]:
-    url = world.tenant_url
-    engine = create_engine(world.owner_url.replace("postgresql://", "postgresql+psycopg://", 1))
+async def _measured(bench_db: BenchDatabase) -> dict[tuple[str, str], float]:
+    url = bench_db.tenant_url
+    engine = create_engine(bench_db.owner_url.replace("postgresql://", "postgresql+psycopg://", 1))
     raw = psycopg.connect(url, autocommit=True)
     raw_async = await psycopg.AsyncConnection.connect(url, autocommit=True)
     costs: dict[tuple[str, str], list[float]] = {}

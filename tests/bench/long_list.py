@@ -1,4 +1,4 @@
-"""A list of 10,000 tasks beside one of 100: the time and CPU of a row, the memory of a worker."""
+"""A list of 10,000 tasks beside one of 100: time and CPU per row, and memory of the worker."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import psycopg
 from rich.console import Console
 
 from bench.cpu import seconds_of
+from bench.database import BenchDatabase
 from bench.one_client import Client, client
 from bench.servers import Running, running, taskapi
-from bench.world import World
 
 _ROUNDS = 5
 _AT_ONCE = 16
@@ -27,18 +27,18 @@ INSERT INTO public.tasks (id, user_id, title, description, completed, created_at
 """
 
 
-def measure(world: World, console: Console) -> dict[str, Any]:
-    """By one client in turn; then sixteen ask for the long list at once."""
-    world.seed(users=20)
-    with psycopg.connect(world.url, autocommit=True) as admin:
+def measure(bench_db: BenchDatabase, console: Console) -> dict[str, Any]:
+    """Measure with one client, then with sixteen that request the long list at once."""
+    bench_db.seed(users=20)
+    with psycopg.connect(bench_db.url, autocommit=True) as admin:
         admin.execute(_MORE)
         admin.execute("VACUUM (ANALYZE) public.tasks")
-    with running(taskapi(world.tenant_url), world.place) as server:
-        found = _rows(server, psutil.Process(world.server.pid))
+    with running(taskapi(bench_db.tenant_url), bench_db.place) as server:
+        found = _rows(server, psutil.Process(bench_db.server.pid))
         found["rss_mb"] = server.process.memory_info().rss / 1e6
         found["peak_one_at_a_time_mb"] = _peak(server)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(lambda _: _ask_alone(server), range(_AT_ONCE * 2)))
+            list(pool.map(lambda _: _list_on_a_new_connection(server), range(_AT_ONCE * 2)))
         found["peak_at_once_mb"] = _peak(server)
         found["rss_after_mb"] = server.process.memory_info().rss / 1e6
     for name, value in found.items():
@@ -54,7 +54,7 @@ def _rows(server: Running, postgres: psutil.Process) -> dict[str, float]:
             for user, rows, number in ((few, 100, 300), (many, _MANY, 6)):
                 before, began = seconds_of(server.process, postgres), perf_counter()
                 for _ in range(number):
-                    user.ask("GET", "/api/tasks")
+                    user.request("GET", "/api/tasks")
                 if turn:
                     each = 1e6 / number / rows
                     times[rows].append((perf_counter() - began) * each)
@@ -69,14 +69,14 @@ def _rows(server: Running, postgres: psutil.Process) -> dict[str, float]:
     }
 
 
-def _ask_alone(server: Running) -> None:
+def _list_on_a_new_connection(server: Running) -> None:
     with client(server, 1) as user:
         assert isinstance(user, Client)
-        user.ask("GET", "/api/tasks")
+        user.request("GET", "/api/tasks")
 
 
 def _peak(server: Running) -> float:
-    """The most memory that the process ever had, as Linux keeps it."""
+    """Return the most memory that the process ever had resident (VmHWM), in MB."""
     for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1000

@@ -9,7 +9,7 @@ from bench.compare import OURS, Comparison
 
 
 def show(console: Console, found: Comparison) -> None:
-    """What each operation costs with each peer, how we stand to them, and what went wrong."""
+    """Print the cost of each operation with each peer, the ratios, and the failed rounds."""
     costs = Table(title="medians over the rounds")
     costs.add_column("operation")
     costs.add_column("server")
@@ -39,7 +39,7 @@ def show(console: Console, found: Comparison) -> None:
 
 
 def _ratios(found: Comparison) -> Table:
-    """Requests per second, and CPU of server and PostgreSQL together."""
+    """Return the ratios of requests per second, and of CPU (server and PostgreSQL together)."""
     table = Table(title=f"{OURS} ÷ peer: requests/s (CPU per request)")
     table.add_column("")
     peers = [peer for peer in found.peers if peer != OURS]

@@ -1,4 +1,4 @@
-"""Who is measured: how each is started, as its own documentation says, with one worker."""
+"""The peers: each is started as its documentation says, with one worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from bench.world import World, a_token
+from bench.database import BenchDatabase, token_of
 from support.api_server import SECRET
 from support.ports import free_port, listening_socket, listens, port_of
 
@@ -28,8 +28,8 @@ _UVICORN = ["-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-ac
 class Peer:
     """A server program and its settings. `{port}` in its command is the port, `{fd}` a socket.
 
-    A program that takes a listening socket is handed one, so that no other process can have its
-    port. The others are started as their documentation says; their port is checked to be theirs.
+    A program that can take a listening socket gets one, so that no other process can take its port.
+    For the others it is checked that they are the ones that answer on their port.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Peer:
 
 
 def taskapi(url: str, *, workers: int = 1) -> Peer:
-    """As it runs in production: logs and all."""
+    """taskapi as in production, with its log."""
     command = [sys.executable, "-m", "taskcli", "serve", "--workers", str(workers), "--fd", "{fd}"]
     settings = {"TASKAPI_POOL_SIZE": str(POOL), "TASKAPI_DRAIN_SECONDS": "0"}
     return Peer("taskapi", command, url, settings)
 
 
 def twice(url: str) -> Peer:
-    """taskapi at the double cost."""
+    """taskapi, which does the work of each request twice."""
     command = [sys.executable, *_UVICORN, "--port", "{port}", "bench.twice:app"]
     return Peer("twice", command, url, taskapi(url).settings)
 
@@ -67,19 +67,19 @@ def fastify(url: str, *, rls: bool) -> Peer:
     return Peer(name, ["node", str(_PEERS / "fastify" / "server.mjs")], url, settings)
 
 
-def everybody(world: World) -> list[Peer]:
-    """In the order in which they are measured."""
+def all_peers(bench_db: BenchDatabase) -> list[Peer]:
+    """Return all peers, in the order in which they are measured."""
     return [
-        idiom(world.owner_url),
-        fastify(world.owner_url, rls=False),
-        fastify(world.tenant_url, rls=True),
-        limit(world.tenant_url),
-        taskapi(world.tenant_url),
+        idiom(bench_db.owner_url),
+        fastify(bench_db.owner_url, rls=False),
+        fastify(bench_db.tenant_url, rls=True),
+        limit(bench_db.tenant_url),
+        taskapi(bench_db.tenant_url),
     ]
 
 
 class Running:
-    """A peer that answers."""
+    """A peer that has been started and answers."""
 
     def __init__(self, peer: Peer, process: subprocess.Popen[bytes], port: int) -> None:
         self.name = peer.name
@@ -87,17 +87,17 @@ class Running:
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
         self.started_in = 0.0
-        """Seconds from the start of the process to its first answer; looked for every 20 ms."""
+        """Seconds from the start of the process to its first answer; measured to 20 ms."""
 
     def client(self, number: int) -> httpx.Client:
         """A client with the token of this user."""
-        headers = {"Authorization": f"Bearer {a_token(number)}"}
+        headers = {"Authorization": f"Bearer {token_of(number)}"}
         return httpx.Client(base_url=self.base, headers=headers, timeout=30)
 
 
 @contextmanager
 def running(peer: Peer, place: Path) -> Iterator[Running]:
-    """The server, from its first answer to its end."""
+    """Start the peer, yield it after its first answer, and end it."""
     listener = listening_socket() if "{fd}" in peer.command else None
     port = port_of(listener) if listener else free_port()
     descriptors = [listener.fileno()] if listener else []
@@ -146,11 +146,11 @@ def _wait_until_it_answers(server: Running, process: subprocess.Popen[bytes], lo
                 answer = client.get("/api/tasks")
                 if answer.status_code in (200, 401):
                     return
-                said = answer.text
+                reason = answer.text
             except httpx.TransportError as error:
-                said = str(error)
+                reason = str(error)
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{server.name} did not start: {said}\n{log.read_text()}")
+                raise RuntimeError(f"{server.name} did not start: {reason}\n{log.read_text()}")
             time.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""The two statements that a request needs, for whoever sends them with psycopg's own means."""
+"""The binding and the statements of the operations, for the measurements with plain psycopg."""
 
 from __future__ import annotations
 

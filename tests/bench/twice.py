@@ -1,4 +1,4 @@
-"""taskapi as it is, but that it does the whole work of each request twice: a control."""
+"""The control: taskapi that does the whole work of each request twice."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _app = create_app_from_environment()
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
-        await _app(dict(scope), receive, _nowhere)
+        await _app(dict(scope), receive, _discard)
     await _app(scope, receive, send)
 
 
-async def _nowhere(message: Message) -> None:
+async def _discard(message: Message) -> None:
     pass

@@ -1,4 +1,4 @@
-"""Two workers instead of one: what the machine's cores allow."""
+"""The requests per second of two workers, divided by those of one."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.database import BenchDatabase
 from bench.servers import running, taskapi
-from bench.world import World
 from bench.wrk import Load
 
 
-def measure(world: World, console: Console, *, rounds: int, seconds: int) -> dict[str, Any]:
-    """Requests per second with two workers for one with one; wrk and PostgreSQL want cores too."""
-    world.seed()
-    load = Load.on(world)
+def measure(
+    bench_db: BenchDatabase, console: Console, *, rounds: int, seconds: int
+) -> dict[str, Any]:
+    """Measure the ratio; it depends on the machine: wrk and PostgreSQL use its cores too."""
+    bench_db.seed()
+    load = Load.on(bench_db)
     found: dict[str, Any] = {"cores": os.cpu_count()}
-    url = world.tenant_url
+    url = bench_db.tenant_url
     with (
-        running(taskapi(url), world.place) as one,
-        running(taskapi(url, workers=2), world.place) as two,
+        running(taskapi(url), bench_db.place) as one,
+        running(taskapi(url, workers=2), bench_db.place) as two,
     ):
         for operation in ("get", "list"):
             ratios = []

@@ -1,5 +1,5 @@
-// With row-level security: each request is a transaction that first says who asks, as Drizzle
-// documents it. The settings are local to the transaction, so that nothing has to be put back.
+// With row-level security: each request is a transaction that first sets role and owner, as Drizzle
+// documents it. The settings are local to the transaction, so they need no reset.
 
 import { and, desc, eq, not, sql } from "drizzle-orm";
 import { tasks } from "./schema.mjs";

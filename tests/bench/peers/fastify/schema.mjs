@@ -1,10 +1,10 @@
-// The tables as Drizzle knows them, and the JSON schemas of what comes in and goes out.
+// The table for Drizzle, and the JSON schemas of requests and answers.
 
 import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { boolean, pgTable, text, timestamp, uuid, varchar } from "drizzle-orm/pg-core";
 
-const moment = () => timestamp({ withTimezone: true }).notNull().default(sql`now()`);
+const timeColumn = () => timestamp({ withTimezone: true }).notNull().default(sql`now()`);
 
 export const tasks = pgTable("tasks", {
   id: uuid().notNull().$defaultFn(() => randomUUID()),
@@ -12,8 +12,8 @@ export const tasks = pgTable("tasks", {
   title: varchar({ length: 500 }).notNull(),
   description: text(),
   completed: boolean().notNull().default(false),
-  created_at: moment(),
-  updated_at: moment().$onUpdate(() => new Date()),
+  created_at: timeColumn(),
+  updated_at: timeColumn().$onUpdate(() => new Date()),
 });
 
 const fields = {

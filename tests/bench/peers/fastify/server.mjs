@@ -1,4 +1,4 @@
-// Fastify, Drizzle and node-postgres: bodies and answers by schema, the token by @fastify/jwt.
+// Fastify, Drizzle and node-postgres: schemas for bodies and answers, @fastify/jwt for the token.
 
 import fastifyJwt from "@fastify/jwt";
 import { drizzle } from "drizzle-orm/node-postgres";

@@ -1,4 +1,4 @@
-"""The idiom: FastAPI and a SQLModel Session per request, as the popular template has it.
+"""The idiom: FastAPI with a SQLModel Session per request, as in the popular template.
 
 Sync endpoints, a security dependency that decodes the token and looks the user up, the check of
 the owner after loading, commit and refresh, response models.

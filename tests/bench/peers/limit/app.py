@@ -1,7 +1,7 @@
-"""The limit: as little as Python can do for the same answers, with none of the checks.
+"""The limit: the least work in Python for the same answers, without any of the checks.
 
 Bare Starlette and psycopg, the same two pipelined statements, PyJWT, orjson; nothing is validated,
-no error is handled, no header is set. What it misses is what the contract asks for.
+no error is handled, no header is set. So it does not fulfil the contract.
 """
 
 from __future__ import annotations

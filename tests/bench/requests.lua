@@ -1,8 +1,8 @@
--- What wrk asks: `-- OPERATION TOKENS IDS SEED`. One thread; a deletion never hits a task twice.
+-- The requests of wrk: `-- OPERATION TOKENS IDS SEED`. One thread, so no task is deleted twice.
 
 local host = "Host: 127.0.0.1\r\n"
 local json = "Content-Type: application/json\r\n"
-local operation, heads, users, ids, live, doomed
+local operation, heads, users, ids, kept, deleted
 
 local created = '{"title":"Buy oat milk after work","description":"Ask for the receipt."}'
 local updated = '{"title":"Pay the rent on Monday","description":"Not before the 15th."}'
@@ -19,62 +19,62 @@ function init(args)
     ids[#ids + 1] = id
   end
   math.randomseed(tonumber(args[4]))
-  -- In a mix only the last fifth of the tasks is deleted, and nobody else asks for those.
-  live = operation == "mix" and math.floor(#ids * 0.8) or #ids
-  doomed = operation == "mix" and live or 0
+  -- In a mix only the last fifth of the tasks is deleted, and no other operation uses those.
+  kept = operation == "mix" and math.floor(#ids * 0.8) or #ids
+  deleted = operation == "mix" and kept or 0
 end
 
 local function with_body(start, head, body)
   return start .. head .. json .. "Content-Length: " .. #body .. "\r\n\r\n" .. body
 end
 
-local ask = {}
+local make = {}
 
-function ask.list()
+function make.list()
   return "GET /api/tasks" .. heads[math.random(#heads)] .. "\r\n"
 end
 
-function ask.get()
-  local n = math.random(live)
+function make.get()
+  local n = math.random(kept)
   return "GET /api/tasks/" .. ids[n] .. heads[users[n]] .. "\r\n"
 end
 
-function ask.create()
+function make.create()
   return with_body("POST /api/tasks", heads[math.random(#heads)], created)
 end
 
-function ask.update()
-  local n = math.random(live)
+function make.update()
+  local n = math.random(kept)
   return with_body("PUT /api/tasks/" .. ids[n], heads[users[n]], updated)
 end
 
-function ask.toggle()
-  local n = math.random(live)
+function make.toggle()
+  local n = math.random(kept)
   return "PATCH /api/tasks/" .. ids[n] .. "/complete" .. heads[users[n]] .. "\r\n"
 end
 
-function ask.delete()
-  if doomed >= #ids then
+function make.delete()
+  if deleted >= #ids then
     wrk.thread:stop()
-    return ask.list()
+    return make.list()
   end
-  doomed = doomed + 1
-  return "DELETE /api/tasks/" .. ids[doomed] .. heads[users[doomed]] .. "\r\n"
+  deleted = deleted + 1
+  return "DELETE /api/tasks/" .. ids[deleted] .. heads[users[deleted]] .. "\r\n"
 end
 
 -- Half lists, a fifth gets, three tenths writes.
-function ask.mix()
+function make.mix()
   local n = math.random(100)
-  if n <= 50 then return ask.list() end
-  if n <= 70 then return ask.get() end
-  if n <= 80 then return ask.create() end
-  if n <= 88 then return ask.update() end
-  if n <= 95 then return ask.toggle() end
-  return ask.delete()
+  if n <= 50 then return make.list() end
+  if n <= 70 then return make.get() end
+  if n <= 80 then return make.create() end
+  if n <= 88 then return make.update() end
+  if n <= 95 then return make.toggle() end
+  return make.delete()
 end
 
 function request()
-  return ask[operation]()
+  return make[operation]()
 end
 
 function done(summary, latency)

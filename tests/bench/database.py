@@ -1,4 +1,4 @@
-"""The database of a run: one PostgreSQL, two logins, and data that can be put back."""
+"""The database of a run: one PostgreSQL, two logins, and data that can be restored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from taskcore.tenancy import TENANT_ROLE
 
 USERS = 1000
 TASKS = 100
-# The same for everybody who is measured. Nothing may happen by itself while something is measured.
+# The same for all peers. No background work of PostgreSQL may run during a measurement.
 _SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -34,7 +34,7 @@ _SETTINGS = {
 _LOGINS = ("bench_owner", "bench_tenant")
 _PASSWORD = "bench"
 
-# Tasks of all users lie mixed in the table, as they do where users make them day by day.
+# The tasks of all users are mixed in the table, as they are when users create them day by day.
 _SEED = """
 CREATE SCHEMA bench;
 CREATE TABLE bench.tasks AS
@@ -61,8 +61,8 @@ INSERT INTO public.tasks (id, user_id, title, description, completed, created_at
 
 
 @dataclass(frozen=True)
-class World:
-    """One migrated database."""
+class BenchDatabase:
+    """A migrated database, and the folder for files of the run."""
 
     server: embedded.Server
     url: str
@@ -70,29 +70,29 @@ class World:
 
     @property
     def owner_url(self) -> str:
-        """The login that owns the tables: it passes no policy by, none is meant for it."""
+        """The URL with the login that owns the tables, to which no policy applies."""
         return as_login(self.url, "bench_owner")
 
     @property
     def tenant_url(self) -> str:
-        """A login without rights of its own that may take the tenant's role."""
+        """The URL with a login that has no rights of its own but may take the tenant role."""
         return as_login(self.url, "bench_tenant")
 
     def seed(self, users: int = USERS, tasks: int = TASKS) -> None:
-        """The users, and so many tasks of each."""
+        """Create the users, and this many tasks of each."""
         with psycopg.connect(self.url, autocommit=True) as admin:
             admin.execute(sql.SQL(_SEED).format(users=users, tasks=tasks))
         self.restore()
 
     def restore(self) -> None:
-        """The tasks as they were in the beginning, and in the same places."""
+        """Restore the tasks as they were seeded, in the same order in the table."""
         with psycopg.connect(self.url, autocommit=True) as admin:
-            _wait_until_nobody_works(admin)
+            _wait_until_idle(admin)
             admin.execute(_RESTORE)
             admin.execute("VACUUM (ANALYZE) public.tasks, public.users")
 
     def ids(self) -> list[tuple[int, UUID]]:
-        """Every task, as the number of its user and its id, in one shuffled order."""
+        """Return the user's number and the id of every task, always in the same shuffled order."""
         with psycopg.connect(self.url) as admin:
             rows = admin.execute(
                 "SELECT substr(user_id, 6)::int, id FROM bench.tasks ORDER BY id"
@@ -101,25 +101,25 @@ class World:
         return rows
 
     def write_targets(self) -> tuple[Path, Path]:
-        """The tokens and the ids, as the load generator reads them."""
+        """Write the tokens and the ids to the files that the load generator reads."""
         tokens, ids = self.place / "tokens", self.place / "ids"
-        tokens.write_text("".join(f"{a_token(number)}\n" for number in range(USERS)))
+        tokens.write_text("".join(f"{token_of(number)}\n" for number in range(USERS)))
         ids.write_text("".join(f"{user} {id}\n" for user, id in self.ids()))
         return tokens, ids
 
 
-def _wait_until_nobody_works(admin: psycopg.Connection) -> None:
-    """A server goes on with what it was asked when the load generator has hung up."""
+def _wait_until_idle(admin: psycopg.Connection) -> None:
+    """Wait, because a server finishes its requests after the load generator has disconnected."""
     deadline, quiet = time.monotonic() + 60, 0
     while quiet < 5:
         row = admin.execute(_BUSY).fetchone()
-        assert time.monotonic() < deadline, "somebody is still at work"
+        assert time.monotonic() < deadline, "a server still runs statements"
         quiet = 0 if row and row[0] else quiet + 1
         time.sleep(0.02)
 
 
-def a_token(number: int) -> str:
-    """A token of this user that outlives any run."""
+def token_of(number: int) -> str:
+    """Return a token of this user that is valid longer than any run."""
     return token(f"user-{number}", lifetime=86_400)
 
 
@@ -129,30 +129,30 @@ def as_login(url: str, login: str) -> str:
 
 
 @contextmanager
-def a_world() -> Iterator[World]:
-    """A server of this run's own, gone after it."""
+def new_bench_database() -> Iterator[BenchDatabase]:
+    """Start a PostgreSQL for this run, and erase it afterwards."""
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         directory = Path(place, "postgres")
         with embedded.start(directory, settings=_SETTINGS) as server:
             try:
-                yield a_database(server, Path(place), "bench")
+                yield new_database(server, Path(place), "bench")
             finally:
                 server.stop()
                 embedded.erase(directory)
 
 
-def a_database(server: embedded.Server, place: Path, name: str) -> World:
-    """A migrated database, which the two logins can use."""
+def new_database(server: embedded.Server, place: Path, name: str) -> BenchDatabase:
+    """Create a migrated database that the two logins can use."""
     with psycopg.connect(server.url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     url = server.url_for(name)
     migrations.upgrade(url)
-    let_in(url)
-    return World(server, url, place)
+    create_logins(url)
+    return BenchDatabase(server, url, place)
 
 
-def let_in(url: str) -> None:
-    """Make the logins: one owns the tables, one may take the tenant's role and nothing else."""
+def create_logins(url: str) -> None:
+    """Create the logins: one owns the tables, one may take the tenant role and nothing else."""
     with psycopg.connect(url, autocommit=True) as admin:
         for login in _LOGINS:
             known = admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [login]).fetchone()
@@ -160,7 +160,7 @@ def let_in(url: str) -> None:
                 make = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
                 admin.execute(make.format(sql.Identifier(login), _PASSWORD))
         for table in ("tasks", "users"):
-            give = sql.SQL("ALTER TABLE public.{} OWNER TO bench_owner")
-            admin.execute(give.format(sql.Identifier(table)))
+            change = sql.SQL("ALTER TABLE public.{} OWNER TO bench_owner")
+            admin.execute(change.format(sql.Identifier(table)))
         grant = sql.SQL("GRANT {} TO bench_tenant WITH INHERIT FALSE, SET TRUE")
         admin.execute(grant.format(sql.Identifier(TENANT_ROLE)))

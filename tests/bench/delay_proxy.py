@@ -1,6 +1,6 @@
-"""A database far away: a proxy on loopback that holds back whatever goes through it, each way.
+"""A proxy on loopback that delays all bytes in both directions, as a database far away would.
 
-As a wire would: what was sent later does not wait for what was sent earlier.
+Each piece is delayed by itself, as on a wire: a later one does not wait for an earlier one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from queue import SimpleQueue
 from urllib.parse import urlsplit, urlunsplit
 
 
-class Far:
-    """Listens, and carries everything to `upstream` and back, so many seconds late."""
+class DelayProxy:
+    """Listens, and forwards all bytes to `upstream` and back, `delay` seconds later."""
 
     def __init__(self, upstream: tuple[str, int], delay: float) -> None:
         self._upstream = upstream
@@ -35,32 +35,32 @@ class Far:
                 server = socket.create_connection(self._upstream)
                 for sock in (client, server):
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._carry(client, server)
-                self._carry(server, client)
+                self._forward(client, server)
+                self._forward(server, client)
 
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
-        under_way: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+        delayed: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
 
-        def take() -> None:
+        def receive() -> None:
             data = b"-"
             while data:
                 try:
                     data = source.recv(65536)
                 except OSError:
                     data = b""
-                under_way.put((time.monotonic() + self._delay, data))
+                delayed.put((time.monotonic() + self._delay, data))
 
-        def give() -> None:
+        def send() -> None:
             with closing(sink), suppress(OSError):
                 while True:
-                    due, data = under_way.get()
+                    due, data = delayed.get()
                     time.sleep(max(0.0, due - time.monotonic()))
                     if not data:
                         return
                     sink.sendall(data)
 
-        _in_background(take)
-        _in_background(give)
+        _in_background(receive)
+        _in_background(send)
 
 
 def _in_background(work: object) -> None:
@@ -68,11 +68,11 @@ def _in_background(work: object) -> None:
 
 
 @contextmanager
-def far_away(url: str, delay: float) -> Iterator[str]:
-    """The same database, by a URL that is far from it."""
+def delayed_url(url: str, delay: float) -> Iterator[str]:
+    """Yield a URL of the same database through the proxy."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
-    with closing(Far((parts.hostname, parts.port), delay)) as proxy:
+    with closing(DelayProxy((parts.hostname, parts.port), delay)) as proxy:
         login = parts.netloc.rpartition("@")[0]
         yield urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}"))
