@@ -12,7 +12,7 @@ from support.better_auth import BetterAuth, StartAuth, running_better_auth
 
 @pytest.fixture
 def start_auth(empty_url: str, tmp_path: Path) -> StartAuth:
-    """On this test's own database: `with start_auth(KEY_ALGORITHM="ES256") as auth`."""
+    """Start Better Auth on a database of this test: `with start_auth(KEY_ALGORITHM="ES256")`."""
 
     def start(**settings: str) -> AbstractContextManager[BetterAuth]:
         return running_better_auth(empty_url, tmp_path, settings)

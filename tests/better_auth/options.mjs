@@ -1,4 +1,4 @@
-// Better Auth as a frontend configures it; what differs between tests comes from the environment.
+// Better Auth as a frontend configures it; options of single tests come from the environment.
 
 import { oauthProvider } from "@better-auth/oauth-provider";
 import { jwt } from "better-auth/plugins";
@@ -6,7 +6,7 @@ import pg from "pg";
 
 const CURVES = { EdDSA: { crv: "Ed25519" } };
 
-// The mail boxes: the last token that each address was sent.
+// The last token that was sent to each e-mail address.
 export const mailed = new Map();
 
 export function optionsFor(env, token = {}) {

@@ -1,4 +1,4 @@
-// Better Auth on a port of this machine: its tables migrated, then its paths served, and others.
+// Better Auth on a loopback port: migrates its tables, then serves its paths and the caller's others.
 
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";

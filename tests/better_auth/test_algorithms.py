@@ -1,4 +1,4 @@
-"""A user who signs up at Better Auth works with tasks, whichever algorithm its keys are of."""
+"""A user of Better Auth can use all endpoints, with each algorithm of Better Auth's keys."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ ALGORITHMS = ["EdDSA", "ES256", "ES512", "RS256", "PS256"]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_token_of_a_new_user_does_everything_with_their_tasks(
-    algorithm: str, start_auth: StartAuth
-) -> None:
+def test_a_new_user_can_use_all_endpoints(algorithm: str, start_auth: StartAuth) -> None:
     with start_auth(KEY_ALGORITHM=algorithm) as auth, auth.api(BETTER_AUTH_SECRET="") as api:
         account = auth.sign_up()
         token = account.token()
@@ -32,7 +30,7 @@ def test_the_token_of_a_new_user_does_everything_with_their_tasks(
             problem(client.get(path), "task_not_found")
 
 
-def test_one_users_token_opens_nothing_of_anothers(start_auth: StartAuth) -> None:
+def test_a_user_cannot_read_the_tasks_of_another(start_auth: StartAuth) -> None:
     with start_auth() as auth, auth.api() as api:
         tokens = [auth.sign_up().token() for _ in range(2)]
         with client_with_token(api, tokens[0]) as owner, client_with_token(api, tokens[1]) as other:

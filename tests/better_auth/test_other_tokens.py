@@ -1,4 +1,4 @@
-"""Better Auth signs more than API tokens, with the same secret and the same keys: none gets in."""
+"""Better Auth signs other tokens with the same secret and keys; the API refuses all of them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CALLBACK = "https://client.example/callback"
 VERIFIER = "v" * 43
 
 
-class Stage:
-    """A server of ours that takes both the keys and the secret of a Better Auth."""
+class Servers:
+    """Better Auth, and an API server that accepts both its keys and its secret."""
 
     def __init__(self, auth: BetterAuth, api: Api) -> None:
         self.auth = auth
@@ -31,54 +31,54 @@ class Stage:
 
 @pytest.fixture(scope="module", params=["secret", "keys"])
 def signer(request: pytest.FixtureRequest) -> str:
-    """What the cookie that caches the session is signed with."""
+    """What the cookie that caches the session is signed with: the shared secret or a key."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def stage(
+def servers(
     signer: str, postgres: embedded.Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
-    place = tmp_path_factory.mktemp("stage")
+) -> Iterator[Servers]:
+    place = tmp_path_factory.mktemp("servers")
     with (
         database(postgres) as url,
         running_better_auth(url, place, {"SESSION_CACHE": signer}) as auth,
         auth.api() as api,
     ):
-        yield Stage(auth, api)
+        yield Servers(auth, api)
 
 
-def session_cookie(stage: Stage) -> str:
-    return unquote(stage.account.http.cookies["better-auth.session_token"])
+def session_cookie(servers: Servers) -> str:
+    return unquote(servers.account.http.cookies["better-auth.session_token"])
 
 
-def session_token(stage: Stage) -> str:
-    return str(stage.account.get("get-session")["session"]["token"])
+def session_token(servers: Servers) -> str:
+    return str(servers.account.get("get-session")["session"]["token"])
 
 
-def session_cache(stage: Stage) -> str:
-    return stage.account.http.cookies["better-auth.session_data"]
+def session_cache(servers: Servers) -> str:
+    return servers.account.http.cookies["better-auth.session_data"]
 
 
-def verification(stage: Stage) -> str:
-    """What the link in the mail carries."""
-    return str(stage.auth.ask("/mailed", email=stage.account.email)["token"])
+def verification(servers: Servers) -> str:
+    """Return the token of the link in the verification mail."""
+    return str(servers.auth.ask("/mailed", email=servers.account.email)["token"])
 
 
-def token_for_a_client(stage: Stage) -> str:
-    """Right but for its audience."""
-    token = stage.auth.ask("/sign", sub=stage.account.id, aud="another-client")["token"]
-    assert stage.auth.base == jwt.decode(token, options={"verify_signature": False})["iss"]
+def token_for_a_client(servers: Servers) -> str:
+    """Return a token that is correct except for its audience."""
+    token = servers.auth.ask("/sign", sub=servers.account.id, aud="another-client")["token"]
+    assert servers.auth.base == jwt.decode(token, options={"verify_signature": False})["iss"]
     return str(token)
 
 
-def id_token(stage: Stage) -> str:
-    """What a client that signs its users in with us is told of them."""
-    account = stage.account
+def id_token(servers: Servers) -> str:
+    """Return the id token that an OpenID Connect client gets."""
+    account = servers.account
     client = {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
     client_id = account.post("oauth2/create-client", client)["client_id"]
     digest = hashlib.sha256(VERIFIER.encode()).digest()
-    asked = account.http.get(
+    authorized = account.http.get(
         "/api/auth/oauth2/authorize",
         params={
             "client_id": client_id,
@@ -90,7 +90,7 @@ def id_token(stage: Stage) -> str:
             "code_challenge_method": "S256",
         },
     )
-    query = urlsplit(asked.headers["location"]).query
+    query = urlsplit(authorized.headers["location"]).query
     allowed = account.post("oauth2/consent", {"accept": True, "oauth_query": query})
     form = {
         "grant_type": "authorization_code",
@@ -103,7 +103,7 @@ def id_token(stage: Stage) -> str:
     return str(answer.raise_for_status().json()["id_token"])
 
 
-TOKENS: dict[str, tuple[Callable[[Stage], str], str]] = {
+TOKENS: dict[str, tuple[Callable[[Servers], str], str]] = {
     "session cookie": (session_cookie, "token_malformed"),
     "session token": (session_token, "token_malformed"),
     "verification": (verification, "token_malformed"),
@@ -113,30 +113,30 @@ TOKENS: dict[str, tuple[Callable[[Stage], str], str]] = {
 
 
 @pytest.mark.parametrize("kind", TOKENS)
-def test_a_token_for_something_else_is_refused(kind: str, stage: Stage) -> None:
+def test_a_token_for_another_purpose_is_refused(kind: str, servers: Servers) -> None:
     token_of, code = TOKENS[kind]
-    refused(stage, token_of(stage), code)
+    assert_refused(servers, token_of(servers), code)
 
 
-def test_a_cached_session_is_refused(stage: Stage, signer: str) -> None:
-    token = session_cache(stage)
+def test_a_cached_session_is_refused(servers: Servers, signer: str) -> None:
+    token = session_cache(servers)
     header = jwt.get_unverified_header(token)
     assert (header["alg"] == "HS256") == (signer == "secret")
-    refused(stage, token, "token_malformed" if signer == "secret" else "token_invalid")
+    assert_refused(servers, token, "token_malformed" if signer == "secret" else "token_invalid")
 
 
-def test_cookies_are_not_looked_at(stage: Stage) -> None:
-    cookies = dict(stage.account.http.cookies)
+def test_cookies_are_ignored(servers: Servers) -> None:
+    cookies = dict(servers.account.http.cookies)
     assert len(cookies) == 2
-    with stage.api.client() as client:
+    with servers.api.client() as client:
         client.cookies.update(cookies)
         problem(client.get("/api/tasks"), "token_missing")
 
 
-def refused(stage: Stage, token: str, code: str) -> None:
-    """Refused, where the same user's API token opens the door."""
-    with client_with_token(stage.api, token) as client:
+def assert_refused(servers: Servers, token: str, code: str) -> None:
+    """The token is refused; the control: the same user's API token is accepted."""
+    with client_with_token(servers.api, token) as client:
         problem(client.get("/api/tasks"), code)
         problem(client.post("/api/tasks", json={"title": "x"}), code)
-    with client_with_token(stage.api, stage.account.token()) as client:
+    with client_with_token(servers.api, servers.account.token()) as client:
         assert client.get("/api/tasks").json() == []

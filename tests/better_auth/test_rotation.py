@@ -1,4 +1,4 @@
-"""Better Auth changes its key while clients are at work, and none of them notices."""
+"""Better Auth changes its key while clients send requests, and no request fails."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from support.api_server import Api
 from support.better_auth import BetterAuth, StartAuth, client_with_token
 from support.http_contract import problem
 
-PENDING = 30  # seconds for what takes a fraction of one
+PENDING = 30  # seconds; each wait normally takes a fraction of one
 
 
 class Traffic:
-    """Requests without a pause: the key that each token names, and how it was answered."""
+    """Requests without a pause; records the key that each token names, and the answer's status."""
 
     def __init__(self, api: Api, next_tokens: list[Callable[[], str]]) -> None:
         self.answers: list[tuple[str, int]] = []
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._threads = [
-            threading.Thread(target=self._ask, args=(api, next_token)) for next_token in next_tokens
+            threading.Thread(target=self._send, args=(api, next_token))
+            for next_token in next_tokens
         ]
 
     def wait_for_more(self, key: str, number: int = 20) -> None:
-        """Wait until so many more tokens of this key have been answered."""
+        """Wait until this many more requests with tokens of this key have been answered."""
         wanted = self._count(key) + number
         with self._changed:
             assert self._changed.wait_for(lambda: self._count(key) >= wanted, PENDING), key
@@ -37,7 +38,7 @@ class Traffic:
     def _count(self, key: str) -> int:
         return sum(1 for used, _ in list(self.answers) if used == key)
 
-    def _ask(self, api: Api, next_token: Callable[[], str]) -> None:
+    def _send(self, api: Api, next_token: Callable[[], str]) -> None:
         with httpx.Client(base_url=api.base, timeout=PENDING) as client:
             while not self._over.is_set():
                 token = next_token()
@@ -64,14 +65,14 @@ def key_of(token: str) -> str:
 
 
 def age_keys(auth: BetterAuth, days: int) -> None:
-    """What time does: the keys are so much older."""
+    """Make the keys this many days older."""
     with psycopg.connect(auth.database_url) as connection:
         connection.execute(
             'UPDATE jwks SET "expiresAt" = "expiresAt" - make_interval(days => %s)', [days]
         )
 
 
-def test_keys_rotate_in_mid_run_and_no_request_fails(start_auth: StartAuth) -> None:
+def test_keys_rotate_under_load_and_no_request_fails(start_auth: StartAuth) -> None:
     with start_auth() as auth:
         account = auth.sign_up()
         old = account.token()
@@ -87,7 +88,7 @@ def test_keys_rotate_in_mid_run_and_no_request_fails(start_auth: StartAuth) -> N
             assert {status for _, status in traffic.answers} == {200}
 
 
-def test_a_key_past_its_grace_opens_nothing_any_more(start_auth: StartAuth) -> None:
+def test_a_token_of_a_key_after_its_grace_period_is_refused(start_auth: StartAuth) -> None:
     with start_auth() as auth:
         account = auth.sign_up()
         old = account.token()
@@ -111,7 +112,7 @@ def test_a_key_past_its_grace_opens_nothing_any_more(start_auth: StartAuth) -> N
             assert after.get("/api/tasks").status_code == 200
 
 
-def test_a_deleted_key_opens_nothing_once_the_keys_are_fetched_again(
+def test_a_token_of_a_deleted_key_is_refused_after_the_next_fetch(
     start_auth: StartAuth,
 ) -> None:
     """A token that names an unknown key makes a running server fetch them."""

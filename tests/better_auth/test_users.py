@@ -1,4 +1,4 @@
-"""The users are Better Auth's: its table is adopted as it is, and who leaves it leaves us."""
+"""Better Auth's users table is adopted as it is; deleting a user there deletes the user's tasks."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from support.http_contract import create, problem
 from taskcore import migrations
 
 
-def ask(auth: BetterAuth, query: str) -> list[tuple[Any, ...]]:
+def query_rows(auth: BetterAuth, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(auth.database_url) as connection:
         return connection.execute(query.encode()).fetchall()
 
 
-def test_the_migration_adopts_the_table_that_better_auth_made(start_auth: StartAuth) -> None:
+def test_the_migration_adopts_better_auths_users_table(start_auth: StartAuth) -> None:
     with start_auth() as auth:
-        keys = ask(
+        keys = query_rows(
             auth,
             "SELECT confrelid::regclass::text, confdeltype FROM pg_constraint"
             " WHERE conrelid = 'tasks'::regclass AND contype = 'f'",
         )
         assert keys == [('"user"', "c")]
-        assert ask(auth, "SELECT to_regclass('public.users')") == [(None,)]
+        assert query_rows(auth, "SELECT to_regclass('public.users')") == [(None,)]
         assert migrations.check(auth.database_url) == []
 
 
-def test_better_auth_migrates_again_beside_the_tasks(
+def test_better_auth_can_migrate_again_beside_the_tasks(
     start_auth: StartAuth, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with start_auth() as auth, auth.api() as api:
@@ -44,11 +44,11 @@ def test_better_auth_migrates_again_beside_the_tasks(
             made = create(client)
         place = tmp_path_factory.mktemp("again")
         with running_better_auth(auth.database_url, place, {}):
-            assert [str(row[0]) for row in ask(auth, "SELECT id FROM tasks")] == [made["id"]]
+            assert [str(row[0]) for row in query_rows(auth, "SELECT id FROM tasks")] == [made["id"]]
             assert migrations.check(auth.database_url) == []
 
 
-def test_a_user_who_is_deleted_there_has_no_access_and_no_tasks(start_auth: StartAuth) -> None:
+def test_a_user_deleted_in_better_auth_has_no_access_and_no_tasks(start_auth: StartAuth) -> None:
     with start_auth() as auth, auth.api() as api:
         leaving, staying = auth.sign_up(), auth.sign_up()
         with (
@@ -59,13 +59,13 @@ def test_a_user_who_is_deleted_there_has_no_access_and_no_tasks(start_auth: Star
             kept = create(here)
             leaving.post("delete-user", {"password": PASSWORD})
 
-            assert ask(auth, "SELECT user_id FROM tasks") == [(staying.id,)]
-            for answer in everything(gone, path):
+            assert query_rows(auth, "SELECT user_id FROM tasks") == [(staying.id,)]
+            for answer in all_operations(gone, path):
                 problem(answer, "user_unknown")
             assert here.get("/api/tasks").json() == [kept]
 
 
-def everything(client: httpx.Client, path: str) -> list[httpx.Response]:
+def all_operations(client: httpx.Client, path: str) -> list[httpx.Response]:
     return [
         client.get("/api/tasks"),
         client.post("/api/tasks", json={"title": "again"}),

@@ -1,4 +1,4 @@
-// What people do on the page, and what they see there.
+// The actions of a user on the page, and waits for what the page shows.
 
 export const PASSWORD = "a password of the tests";
 
@@ -34,7 +34,7 @@ export class Person {
     return this.page.getByRole("listitem").filter({ hasText: title });
   }
 
-  // Waits until these are the tasks, newest first; those that are done are marked with a star.
+  // Waits until the list shows these tasks, newest first; a star marks those that are done.
   sees(...titles) {
     return this.page.waitForFunction(
       ([wanted]) => {

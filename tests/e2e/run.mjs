@@ -1,4 +1,4 @@
-// One scenario in a browser of its own: `node run.mjs NAME`, with the servers in the environment.
+// Runs one scenario in a browser of its own: `node run.mjs NAME`; the URLs come from the environment.
 
 import { chromium } from "playwright-core";
 
@@ -7,7 +7,7 @@ const { CHROMIUM, SCREENSHOT } = process.env;
 const { default: play } = await import(`./scenarios/${name}.mjs`);
 
 const browser = await chromium.launch({
-  executablePath: CHROMIUM, // with a profile that is new each time
+  executablePath: CHROMIUM, // uses a new profile each time
   args: [
     ...(process.getuid() === 0 ? ["--no-sandbox"] : []),
     "--disable-background-networking",
@@ -20,7 +20,7 @@ const browser = await chromium.launch({
 });
 const pages = [];
 
-// Somebody else at another computer: nothing is shared with those before.
+// Returns a page in a new browser context, which shares no cookie or storage with the others.
 async function newPage() {
   const context = await browser.newContext();
   context.setDefaultTimeout(20_000);

@@ -1,4 +1,4 @@
-"""People in a real browser: at a page with Better Auth's own client, the API on another port.
+"""Users in a real browser, on a page with Better Auth's own client; the API is on another port.
 
 The page is built for each run, and its types are checked against the OpenAPI document.
 """
@@ -28,7 +28,7 @@ PORT = 3000  # the origin that the API allows by default
 
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page, built."""
+    """Build the page; return its folder."""
     place = tmp_path_factory.mktemp("page")
     run(["npm", "run", "build", "--", "--outDir", str(place / "dist"), "--emptyOutDir"])
     return place / "dist"
@@ -38,7 +38,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def frontend(
     page: Path, postgres: embedded.Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BetterAuth]:
-    """The server of the page, and Better Auth in it."""
+    """The server of the page, with Better Auth in it."""
     with suppress(OSError), socket.create_connection(("localhost", PORT), timeout=5):
         pytest.fail(f"something else listens on port {PORT}, where the page must be")
     place = tmp_path_factory.mktemp("frontend")
@@ -52,7 +52,7 @@ def frontend(
 
 @pytest.fixture
 def api(frontend: BetterAuth) -> Iterator[Api]:
-    """A server of the scenario's own, which it may stop."""
+    """An API server of this scenario only, which it may stop."""
     with frontend.api(BETTER_AUTH_SECRET="", TASKAPI_JWT_LEEWAY="0") as api:
         (frontend.place / "config.json").write_text(json.dumps({"api": api.base}))
         yield api
@@ -73,7 +73,7 @@ def test_the_scenario(scenario: str, frontend: BetterAuth, api: Api) -> None:
 
 
 def run(command: list[str], **environment: str) -> None:
-    """Run it in this folder; what it said is shown if it fails."""
+    """Run the command in this folder; if it fails, its output is the assertion's message."""
     done = subprocess.run(
         command,
         cwd=HERE,

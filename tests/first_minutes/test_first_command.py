@@ -1,4 +1,4 @@
-"""The README's first command, as it stands, in a copy of the tree: from nothing to an answer."""
+"""The README's first command runs unchanged in a copy of the tree and leads to an HTTP answer."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from taskcore import embedded
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PATIENCE = 300.0
+TIMEOUT = 300.0
 
 
 def test_the_first_command_leads_to_an_answer(tmp_path: Path) -> None:
     found = re.search(r"^```sh\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
     here = tmp_path / "copy"
-    left = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(ROOT / "packages", here / "packages", ignore=left)
-    # Its only difference: a port that the kernel chooses.
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "packages", here / "packages", ignore=ignored)
+    # The only change: a port that the kernel chooses.
     command = f"{found[1].strip()} --port 0"
-    # `python3` is the one of the person who reads it, and not that of an environment.
+    # `python3` must be the system's, as for a reader of the README, not that of this environment.
     python = Path(sys.base_prefix, "bin")
     kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     environment = {**kept, "PATH": f"{python}{os.pathsep}{os.environ['PATH']}"}
@@ -47,12 +47,12 @@ def test_the_first_command_leads_to_an_answer(tmp_path: Path) -> None:
         tries: list[str] = []
 
         def started() -> bool:
-            said = log.read_text()
-            assert process.poll() is None, said
-            tries[:] = re.findall(r"^try +(curl .*)\n", said, re.MULTILINE)
+            output = log.read_text()
+            assert process.poll() is None, output
+            tries[:] = re.findall(r"^try +(curl .*)\n", output, re.MULTILINE)
             return bool(tries)
 
-        wait_until(started, "the box of dev", timeout=PATIENCE)
+        wait_until(started, "the box that `taskcli dev` prints", timeout=TIMEOUT)
         answer = subprocess.run(
             shlex.split(tries[0]), capture_output=True, text=True, check=True, timeout=60
         )

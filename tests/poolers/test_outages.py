@@ -1,4 +1,4 @@
-"""PostgreSQL goes away behind PgBouncer, which stays: quick 503s, and an end that needs nobody."""
+"""PostgreSQL stops behind a running PgBouncer: quick 503s, and recovery without an operator."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from support.pgbouncer import Mode, running_pgbouncer
 DEADLINE = 1.0
 USERS = 8
 ALLOWED = {(200, ""), (503, "database_unavailable"), (503, "outcome_unknown")}
-# PgBouncer itself waits so long after a failed try.
+# PgBouncer waits this long after a failed login to PostgreSQL.
 LOGIN_RETRY = 1.0
 
-Leave: TypeAlias = Callable[[KillablePostgres], None]
+Stop: TypeAlias = Callable[[KillablePostgres], None]
 
 
 @pytest.mark.parametrize(
-    "leave", [KillablePostgres.stop, KillablePostgres.kill], ids=["stopped", "killed"]
+    "stop", [KillablePostgres.stop, KillablePostgres.kill], ids=["stopped", "killed"]
 )
 @pytest.mark.parametrize("mode", ["transaction", "session"])
-def test_an_outage_is_503_in_time_and_ends_by_itself(
-    mode: Mode, leave: Leave, killable_postgres: KillablePostgres, tmp_path: Path, figure: Figure
+def test_an_outage_is_503_in_time_and_ends_without_an_operator(
+    mode: Mode, stop: Stop, killable_postgres: KillablePostgres, tmp_path: Path, figure: Figure
 ) -> None:
     settings = {
         "TASKAPI_DEADLINE": str(DEADLINE),
@@ -44,23 +44,23 @@ def test_an_outage_is_503_in_time_and_ends_by_itself(
         load = Load(api, users)
         with load.running():
             load.wait_for(50, 0.0)
-            assert set(load.counts()) == {(200, "")}, "the control: all is well until it goes"
-            leave(killable_postgres)
+            assert set(load.counts()) == {(200, "")}, "the control: no error before the outage"
+            stop(killable_postgres)
             try:
-                gone = monotonic()
-                load.wait_for(USERS, gone, "database_unavailable")
-                load.wait_for_health("/health/ready", 503, gone)
+                stopped = monotonic()
+                load.wait_for(USERS, stopped, "database_unavailable")
+                load.wait_for_health("/health/ready", 503, stopped)
             finally:
                 killable_postgres.start()
-            back = monotonic()
-            seconds = load.first_success(back)
-            load.wait_for_health("/health/ready", 200, back)
-            # Whoever asked before may still be told of the outage.
-            settled = back + seconds + DEADLINE
+            restarted = monotonic()
+            seconds = load.first_success(restarted)
+            load.wait_for_health("/health/ready", 200, restarted)
+            # Requests that were sent before the first success may still be answered 503.
+            settled = restarted + seconds + DEADLINE
             load.wait_for(100, settled)
             after = load.counts(settled)
     assert set(load.counts()) <= ALLOWED
     assert set(after) == {(200, "")}
     assert max(answer.seconds for answer in load.answers) < DEADLINE + GRACE
     assert seconds < FIRST_SUCCESS + LOGIN_RETRY
-    figure(f"{mode} pooler, PostgreSQL after a {leave.__name__}: first success {seconds:.2f} s")
+    figure(f"{mode} pooler, PostgreSQL after a {stop.__name__}: first success {seconds:.2f} s")

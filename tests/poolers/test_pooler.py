@@ -1,4 +1,4 @@
-"""Ten thousand requests of many users through PgBouncer: no error, no foreign row."""
+"""Ten thousand requests of many users through PgBouncer: no error, and no row of another user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.http_contract import Json, create
 from support.pgbouncer import POOL_SIZES, Mode, running_pgbouncer
 
 USERS = 25
-# So many that each pooled connection of the server has to wait for one of PostgreSQL's.
+# More than PgBouncer has to PostgreSQL, so connections of the server have to share.
 SERVERS_POOL = "10"
 REQUESTS = 10_000
 MODES: list[Mode] = ["transaction", "session"]
@@ -29,22 +29,22 @@ MODES: list[Mode] = ["transaction", "session"]
 
 @dataclass
 class CheckingUser:
-    """A user, and what they were told that they should not have been."""
+    """A user that sends requests, and records wrong answers and rows of other users."""
 
     api: Api
     user: str
     foreign: str
-    sends: str = ""  # whose token, if not their own
+    sends: str = ""  # the user of the token, if another
     requests: int = 0
     errors: list[str] = field(default_factory=list)
     foreign_rows: list[object] = field(default_factory=list)
 
     def work(self, start: Barrier, requests: int) -> None:
-        chance = random.Random(self.user)
+        rng = random.Random(self.user)
         own: list[str] = []
         with self.api.client(self.sends or self.user) as client:
 
-            def ask(method: str, at: str, status: int, **body: str) -> Any:
+            def send(method: str, at: str, status: int, **body: str) -> Any:
                 self.requests += 1
                 answer = client.request(method, f"/api/tasks{at}", json=body or None)
                 if answer.status_code != status:
@@ -54,29 +54,29 @@ class CheckingUser:
 
             start.wait()
             for turn in range(requests):
-                task = f"/{chance.choice(own)}" if own else ""
+                task = f"/{rng.choice(own)}" if own else ""
                 if turn % 5 == 0 or not own:
-                    made = ask("POST", "", 201, title=self.user)
-                    own += [row["id"] for row in self._mine(made)]
+                    made = send("POST", "", 201, title=self.user)
+                    own += [row["id"] for row in self._own_rows(made)]
                 elif turn % 5 == 1:
-                    found = {row["id"] for row in self._mine(ask("GET", "", 200))}
+                    found = {row["id"] for row in self._own_rows(send("GET", "", 200))}
                     self.foreign_rows += found ^ set(own)
                 elif turn % 5 == 2:
-                    how, more = chance.choice([("GET", ""), ("PATCH", "/complete")])
-                    self._mine(ask(how, f"{task}{more}", 200))
+                    how, more = rng.choice([("GET", ""), ("PATCH", "/complete")])
+                    self._own_rows(send(how, f"{task}{more}", 200))
                 elif turn % 5 == 3:
-                    how, more = chance.choice([("GET", ""), ("PATCH", "/complete"), ("DELETE", "")])
-                    ask(how, f"/{self.foreign}{more}", 403)
+                    how, more = rng.choice([("GET", ""), ("PATCH", "/complete"), ("DELETE", "")])
+                    send(how, f"/{self.foreign}{more}", 403)
                 else:
-                    ask("DELETE", f"/{own.pop()}", 204)
+                    send("DELETE", f"/{own.pop()}", 204)
 
-    def _mine(self, found: Any) -> list[Json]:
-        """What was found, after a look at whose it is."""
+    def _own_rows(self, found: Any) -> list[Json]:
+        """Return the rows of an answer, after recording those of another user."""
         if found is None:
             return []
         rows: list[Json] = found if isinstance(found, list) else [found]
-        said = (self.user, self.user)
-        self.foreign_rows += [row for row in rows if (row["user_id"], row["title"]) != said]
+        expected = (self.user, self.user)
+        self.foreign_rows += [row for row in rows if (row["user_id"], row["title"]) != expected]
         return rows
 
 
@@ -89,7 +89,7 @@ def load(users: list[CheckingUser], requests: int) -> None:
 
 @pytest.fixture
 def victim(api: Api, make_user: Callable[[], str]) -> str:
-    """A task of somebody who is not among the people."""
+    """A task of a user who sends no requests."""
     with api.client(make_user()) as client:
         return str(create(client)["id"])
 
@@ -105,7 +105,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def console(pooled_url: str, command: str) -> list[Json]:
-    """What PgBouncer says of itself, without the lines about its own console."""
+    """Return the rows of a console command of PgBouncer, without those of the console itself."""
     at = urlunsplit(urlsplit(pooled_url)._replace(path="/pgbouncer"))
     with psycopg.connect(at, autocommit=True, row_factory=dict_row) as connection:
         found = connection.execute(command.encode()).fetchall()
@@ -113,7 +113,7 @@ def console(pooled_url: str, command: str) -> list[Json]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_ten_thousand_requests_meet_no_error_and_no_foreign_row(
+def test_ten_thousand_requests_get_no_error_and_no_foreign_row(
     mode: Mode, url: str, users: list[str], victim: str, log: Path, figure: Figure
 ) -> None:
     settings = {
@@ -130,7 +130,7 @@ def test_ten_thousand_requests_meet_no_error_and_no_foreign_row(
     assert sum(user.requests for user in checking) == REQUESTS
     assert [error for user in checking for error in user.errors] == []
     assert [row for user in checking for row in user.foreign_rows] == []
-    # They went this way, and over fewer connections than there are clients.
+    # The requests went through PgBouncer, and over fewer connections than it had clients.
     assert stats["total_xact_count"] >= REQUESTS
     assert 1 <= connections <= POOL_SIZES[mode]
     if mode == "transaction":
@@ -138,10 +138,10 @@ def test_ten_thousand_requests_meet_no_error_and_no_foreign_row(
     figure(f"{mode} pooler: {REQUESTS} requests by {USERS}, {clients} to {connections} connections")
 
 
-def test_statements_left_prepared_behind_the_transaction_pooler_are_seen_as_errors(
+def test_prepared_statements_behind_the_transaction_pooler_are_errors(
     url: str, users: list[str], victim: str, log: Path
 ) -> None:
-    """The control: the same load, and the server believes that it has connections of its own."""
+    """The control: the same load, with a server that is not configured for a transaction pooler."""
     settings = {"TASKAPI_POOL_SIZE": SERVERS_POOL, "TASKAPI_TRANSACTION_POOLER": "false"}
     with running_pgbouncer(url, "transaction") as route, serving(route(url), log, settings) as api:
         checking = [CheckingUser(api, user, victim) for user in users]
@@ -150,8 +150,8 @@ def test_statements_left_prepared_behind_the_transaction_pooler_are_seen_as_erro
     assert [error for error in errors if "internal_error" in error]
 
 
-def test_a_foreign_row_would_be_seen(api: Api, alice: str, bob: str, victim: str) -> None:
-    """The control: whoever takes bob's token for alice's is told of bob's tasks."""
-    astray = CheckingUser(api, alice, victim, sends=bob)
-    load([astray], 3)
-    assert len(astray.foreign_rows) == 2 + 1  # created, listed, and read
+def test_a_foreign_row_is_recorded(api: Api, alice: str, bob: str, victim: str) -> None:
+    """The control: Alice's requests with Bob's token get Bob's tasks."""
+    with_wrong_token = CheckingUser(api, alice, victim, sends=bob)
+    load([with_wrong_token], 3)
+    assert len(with_wrong_token.foreign_rows) == 2 + 1  # created, listed, and read

@@ -1,4 +1,4 @@
-"""Prepared statements and a pooler: where they fail, where they may stay, and how that is told."""
+"""Prepared statements behind a pooler: in which mode they fail, and how they are switched off."""
 
 from __future__ import annotations
 
@@ -13,45 +13,47 @@ from taskcore import DatabaseFault, list_tasks
 
 
 @pytest.fixture
-def ask_by_two(url: str, alice: str, driver: Driver) -> Callable[[Mode, int, bool], None]:
-    """Two clients with a connection each, who ask the same through so many of PostgreSQL's."""
+def list_with_two_clients(
+    url: str, alice: str, driver: Driver
+) -> Callable[[Mode, int, bool], None]:
+    """Return a function: two clients with a connection each send the same through one PgBouncer."""
 
-    def ask(mode: Mode, connections: int, prepare: bool) -> None:
+    def list_twice(mode: Mode, connections: int, prepare: bool) -> None:
         with running_pgbouncer(url, mode, connections) as route, ExitStack() as stack:
             terms = {"min_size": 1, "max_size": 1, "prepare": prepare}
             runs = [stack.enter_context(driver(route(url), **terms)) for _ in range(2)]
             for run in runs * 2:
                 assert run(list_tasks(alice)) == []
 
-    return ask
+    return list_twice
 
 
-def test_left_on_behind_the_transaction_pooler_they_fail(
-    ask_by_two: Callable[[Mode, int, bool], None],
+def test_behind_the_transaction_pooler_prepared_statements_fail(
+    list_with_two_clients: Callable[[Mode, int, bool], None],
 ) -> None:
     with pytest.raises(DatabaseFault) as failed:
-        ask_by_two("transaction", 1, True)
+        list_with_two_clients("transaction", 1, True)
     assert "already exists" in str(failed.value.__cause__)
 
 
-def test_switched_off_nothing_fails_there(
-    ask_by_two: Callable[[Mode, int, bool], None],
+def test_behind_the_transaction_pooler_unprepared_statements_succeed(
+    list_with_two_clients: Callable[[Mode, int, bool], None],
 ) -> None:
-    ask_by_two("transaction", 1, False)
+    list_with_two_clients("transaction", 1, False)
 
 
-def test_behind_the_session_pooler_they_may_stay_on(
-    ask_by_two: Callable[[Mode, int, bool], None],
+def test_behind_the_session_pooler_prepared_statements_succeed(
+    list_with_two_clients: Callable[[Mode, int, bool], None],
 ) -> None:
-    ask_by_two("session", 2, True)
+    list_with_two_clients("session", 2, True)
 
 
-def test_a_host_that_is_named_as_a_pooler_switches_them_off(
+def test_the_host_name_of_a_pooler_switches_prepared_statements_off(
     url: str, alice: str, driver: Driver
 ) -> None:
     with running_pgbouncer(url, "transaction", 1) as route, ExitStack() as stack:
         login, _, rest = route(url).rpartition("@127.0.0.1")
-        # The address stands beside the name, which nobody looks up.
+        # With hostaddr, libpq does not resolve the name.
         named = f"{login}@ep-of-a-test-pooler{rest}?hostaddr=127.0.0.1"
         runs = [stack.enter_context(driver(named, min_size=1, max_size=1)) for _ in range(2)]
         for run in runs * 2:

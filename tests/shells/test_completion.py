@@ -1,4 +1,4 @@
-"""Completion as somebody has it: installed by the command, and Tab pressed in a real shell."""
+"""Completion as a user gets it: installed by the command, then Tab is sent to a real shell."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 PROMPT = "your turn>"
-# Where each shell reads how it shall prompt; what installs the completion adds to the same files.
+# The file in which each shell reads its prompt; --install-completion appends to the same files.
 PROMPTS = {
     "bash": (".bashrc", f"PS1='{PROMPT}'\n"),
     "zsh": (".zshrc", f"PS1='{PROMPT}'\n"),
@@ -27,11 +27,11 @@ COMMANDS = {"bash": ["--noprofile", "-i"], "zsh": ["-i"], "fish": ["-i"]}
 
 
 class Shell:
-    """A shell on a terminal, and somebody who waits for its prompt before typing a line."""
+    """A shell on a terminal; each line is typed only after its prompt."""
 
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
-        self._said = b""
+        self._output = b""
 
     def type(self, keys: str) -> None:
         self._wait_for(PROMPT)
@@ -42,21 +42,21 @@ class Shell:
         self._wait_for(None)
 
     def _wait_for(self, text: str | None) -> None:
-        """Until this is said; or, with nothing to wait for, until the terminal is closed."""
-        deadline = time.monotonic() + PATIENCE
-        while text is None or text.encode() not in self._said:
+        """Wait until the shell prints this text; without a text, until it closes the terminal."""
+        deadline = time.monotonic() + TIMEOUT
+        while text is None or text.encode() not in self._output:
             left = max(0, deadline - time.monotonic())
-            assert select.select([self._terminal], [], [], left)[0], self._said
+            assert select.select([self._terminal], [], [], left)[0], self._output
             try:
-                self._said += os.read(self._terminal, 65536)
+                self._output += os.read(self._terminal, 65536)
             except OSError:  # the other end is closed
-                assert text is None, self._said
+                assert text is None, self._output
                 return
-        self._said = self._said.partition(text.encode())[2]
+        self._output = self._output.partition(text.encode())[2]
 
 
 class Home:
-    """A home directory with a `taskcli` that writes down what it was called with."""
+    """A home directory with a `taskcli` that records the arguments of its calls."""
 
     def __init__(self, place: Path, shell: str) -> None:
         self._place = place
@@ -91,7 +91,7 @@ class Home:
             cwd=self._place,
             env=self._environment,
             start_new_session=True,
-            # A shell wants the terminal to be its own.
+            # A shell needs the terminal as its controlling terminal.
             preexec_fn=lambda: os.close(os.open(os.ttyname(slave), os.O_RDWR)),
         )
         os.close(slave)
@@ -99,10 +99,10 @@ class Home:
             shell = Shell(master)
             yield shell
             shell.wait_until_it_ends()
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
         finally:
             process.kill()
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
             os.close(master)
 
     @property
@@ -128,7 +128,7 @@ def test_tab_completes_a_verb_a_subverb_and_an_option(shell: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("shell", PROMPTS)
-def test_tab_completes_nothing_where_nothing_was_installed(shell: str, tmp_path: Path) -> None:
+def test_tab_completes_nothing_without_the_installation(shell: str, tmp_path: Path) -> None:
     """The control."""
     home = Home(tmp_path, shell)
     with home.shell() as only:

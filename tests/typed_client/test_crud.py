@@ -1,4 +1,4 @@
-"""A TypeScript program that knows the OpenAPI document alone, strictly compiled, does a day's work.
+"""A strictly compiled TypeScript program, typed by the OpenAPI document only, uses all endpoints.
 
 It is run by name, after its build: `nox -s typed_client`.
 """
@@ -23,13 +23,13 @@ def run(api: Api, sent: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_client_gets_along_with_the_server(api: Api, alice: str) -> None:
+def test_the_typed_client_succeeds(api: Api, alice: str) -> None:
     ended = run(api, token(alice))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-def test_the_client_notices_what_is_wrong(api: Api) -> None:
-    """The control: the program does not end well whatever it is answered."""
-    ended = run(api, token("nobody"))
+def test_the_typed_client_fails_after_a_wrong_answer(api: Api) -> None:
+    """The control: the program fails when the answers are not the expected ones."""
+    ended = run(api, token("unknown_user"))
     assert ended.returncode == 1
     assert "AssertionError" in ended.stderr

@@ -1,11 +1,11 @@
-// A token that expires in the middle of the work leads back to the login, and that to the tasks.
+// When a token expires, the page shows the login; after it the tasks are there again.
 
 import assert from "node:assert/strict";
 import { Person } from "../person.mjs";
 
 export default async function play(newPage, { ORIGIN, API }) {
   const ada = new Person(await newPage(), ORIGIN);
-  const tokensHold = async (seconds) => {
+  const setTokenLifetime = async (seconds) => {
     const answer = await ada.page.request.post(`${ORIGIN}/api/auth/update-user`, {
       headers: { Origin: ORIGIN },
       data: { tokenLifetime: seconds },
@@ -16,26 +16,26 @@ export default async function play(newPage, { ORIGIN, API }) {
   await ada.add("Buy milk");
   await ada.sees("Buy milk");
 
-  await tokensHold(2);
+  await setTokenLifetime(2);
   assert.equal(await firstRefusal(ada.page, `${API}/api/tasks`), "token_expired");
   await ada.reads("Your session has expired. Please sign in again.");
   await ada.isAskedToSignIn();
 
-  await tokensHold(900);
+  await setTokenLifetime(900);
   await ada.enter("Sign in");
   await ada.sees("Buy milk");
 }
 
-// Asks for the tasks again and again until that is refused, and gives the refusal's code.
+// Requests the tasks until one request is refused, and returns the code of that answer.
 async function firstRefusal(page, url) {
-  let ask = () => page.reload();
+  let reload = () => page.reload();
   for (;;) {
     const answered = page.waitForResponse(
       (answer) => answer.url() === url && answer.request().method() === "GET",
     );
-    await ask();
+    await reload();
     const answer = await answered;
     if (answer.status() === 401) return (await answer.json()).code;
-    ask = () => page.getByRole("button", { name: "Refresh" }).click();
+    reload = () => page.getByRole("button", { name: "Refresh" }).click();
   }
 }

@@ -1,4 +1,4 @@
-// A second user sees nothing of the first: at another computer, and at the same one afterwards.
+// A second user sees no task of the first: in another browser context, and in the same one later.
 
 import assert from "node:assert/strict";
 import { Person } from "../person.mjs";

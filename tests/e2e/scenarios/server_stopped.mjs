@@ -1,4 +1,4 @@
-// Without the server there is a message that people can read, and what they typed is still there.
+// Without the server the page shows a readable message and keeps the typed text.
 
 import assert from "node:assert/strict";
 import { Person } from "../person.mjs";

@@ -1,10 +1,10 @@
-// Add, edit, complete, delete; each is still so after a reload.
+// Add, edit, complete and delete; each change is still there after a reload.
 
 import { Person } from "../person.mjs";
 
 export default async function play(newPage, { ORIGIN }) {
   const ada = new Person(await newPage(), ORIGIN);
-  const staysSo = async (...titles) => {
+  const seesAlsoAfterReload = async (...titles) => {
     await ada.sees(...titles);
     await ada.page.reload();
     await ada.sees(...titles);
@@ -14,18 +14,18 @@ export default async function play(newPage, { ORIGIN }) {
   await ada.add("Buy milk");
   await ada.sees("Buy milk");
   await ada.add("Write <b>home</b>");
-  await staysSo("Write <b>home</b>", "Buy milk");
+  await seesAlsoAfterReload("Write <b>home</b>", "Buy milk");
 
   await ada.of("Buy milk").getByRole("button", { name: "Edit" }).click();
   await ada.page.getByLabel("Title").fill("Buy oat milk");
   await ada.press("Save");
-  await staysSo("Write <b>home</b>", "Buy oat milk");
+  await seesAlsoAfterReload("Write <b>home</b>", "Buy oat milk");
 
   await ada.of("Buy oat milk").getByRole("checkbox").click();
-  await staysSo("Write <b>home</b>", "Buy oat milk *");
+  await seesAlsoAfterReload("Write <b>home</b>", "Buy oat milk *");
   await ada.of("Buy oat milk").getByRole("checkbox").click();
-  await staysSo("Write <b>home</b>", "Buy oat milk");
+  await seesAlsoAfterReload("Write <b>home</b>", "Buy oat milk");
 
   await ada.of("Write <b>home</b>").getByRole("button", { name: "Delete" }).click();
-  await staysSo("Buy oat milk");
+  await seesAlsoAfterReload("Buy oat milk");
 }

@@ -1,4 +1,4 @@
-// What was typed wrong is said in words, and nothing that was typed is lost.
+// The page shows a message for a wrong input, and keeps the typed text.
 
 import { Person } from "../person.mjs";
 

@@ -1,4 +1,4 @@
-// The tasks: a client typed by the server's own OpenAPI document, with a token in each request.
+// The API's client, typed by the server's own OpenAPI document; it sends a token with each request.
 
 import createClient from "openapi-fetch";
 import { newToken } from "./auth";
@@ -7,10 +7,10 @@ import type { components, paths } from "./schema";
 export type Task = paths["/api/tasks/{id}"]["get"]["responses"][200]["content"]["application/json"];
 type Problem = components["schemas"]["Problem"];
 
-// The API wants to know anew who this is.
+// The API refused the token (401), or there is none: the user must sign in.
 export class SignedOut extends Error {}
 
-// What went wrong, in a sentence for people.
+// Any other failure; its message is a sentence for the user.
 export class Refused extends Error {}
 
 const { api } = (await (await fetch("/config.json")).json()) as { api: string };

@@ -1,4 +1,4 @@
-// Who is here: Better Auth's own client, on the page's own origin, with the session in a cookie.
+// Better Auth's own client, on the page's own origin, with the session in a cookie.
 
 import { createAuthClient } from "better-auth/client";
 import { jwtClient } from "better-auth/client/plugins";
@@ -17,7 +17,7 @@ export async function leave(): Promise<void> {
   await client.signOut();
 }
 
-// A token for the API, or null where nobody is signed in.
+// Returns a token for the API, or null without a session.
 export async function newToken(): Promise<string | null> {
   const { data } = await client.token();
   return data?.token ?? null;

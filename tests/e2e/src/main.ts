@@ -1,4 +1,4 @@
-// The page: a login or a list of tasks, and one place for what has to be said.
+// The page: a login form or a list of tasks, and one element for messages.
 
 import { add, complete, forget, list, Refused, remove, rename, SignedOut, type Task } from "./api";
 import { enter, leave } from "./auth";
@@ -14,7 +14,7 @@ function show(part: HTMLElement): void {
   work.hidden = part !== work;
 }
 
-// Do something, show the list as it is then, and say what went wrong if something did.
+// Runs the action, shows the new list, and shows a message if something failed.
 async function then(action?: () => Promise<unknown>): Promise<boolean> {
   try {
     await action?.();
@@ -69,8 +69,8 @@ function button(label: string, onclick: () => unknown): HTMLElement {
 
 login.onsubmit = async (event) => {
   event.preventDefault();
-  const said = new FormData(login, event.submitter);
-  const [how, email, password] = ["how", "email", "password"].map((name) => `${said.get(name)}`);
+  const fields = new FormData(login, event.submitter);
+  const [how, email, password] = ["how", "email", "password"].map((name) => `${fields.get(name)}`);
   const failure = await enter(how!, email!, password!);
   if (failure) message.textContent = failure;
   else if (await then()) login.reset();

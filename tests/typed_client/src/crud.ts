@@ -1,6 +1,6 @@
-// A frontend's day with the six endpoints, written against the types of the OpenAPI document alone.
+// A frontend's use of the six endpoints, written against the types of the OpenAPI document only.
 //
-// Usage: node build/src/crud.js BASE_URL TOKEN. It prints nothing, or what was not as it should be.
+// Usage: node build/src/crud.js BASE_URL TOKEN. It prints nothing, or the failed assertion.
 
 import assert from "node:assert/strict";
 import { argv } from "node:process";
@@ -45,7 +45,7 @@ function whatToDo(problem: Problem): "sign in" | "reload" | "show" | "retry" | "
   }
 }
 
-// Make one, twice with one key.
+// Create a task; a second create with the same key returns the same task.
 const key = { header: { "Idempotency-Key": crypto.randomUUID() } };
 const made = await client.POST("/api/tasks", { params: key, body: { title: "Buy milk" } });
 const again = await client.POST("/api/tasks", { params: key, body: { title: "Buy milk" } });
@@ -56,7 +56,7 @@ assert.equal(made.response.headers.get("Idempotency-Replayed"), null);
 assert.equal(again.response.headers.get("Idempotency-Replayed"), "true");
 assert.deepEqual([task.title, task.description, task.completed], ["Buy milk", null, false]);
 
-// List, and read; what is known is not sent again.
+// List and read it; with a known ETag it is not sent again.
 const listed = await client.GET("/api/tasks");
 assert.deepEqual(listed.data, [task]);
 const path = { id: task.id };
@@ -69,7 +69,7 @@ const known = await client.GET("/api/tasks/{id}", {
 });
 assert.equal(known.response.status, 304);
 
-// Change it, if it is as it was read; the second time it isn't.
+// Change it if it is unchanged since it was read; the second time it is not.
 const ifUnchanged = { path, header: { "If-Match": etag } };
 const changed = await client.PUT("/api/tasks/{id}", {
   params: ifUnchanged,
@@ -88,7 +88,7 @@ assert(stale.error);
 assert.equal(stale.error.code satisfies Problem["code"], "stale_version");
 assert.equal(whatToDo(stale.error), "reload");
 
-// Complete it: toggled without a body, set with one.
+// Complete it: without a body it is toggled, with one it is set.
 const complete = "/api/tasks/{id}/complete";
 const toggled = await client.PATCH(complete, { params: { path } });
 assert.equal(toggled.data?.completed, true);
@@ -97,13 +97,13 @@ for (const completed of [true, false]) {
   assert.equal(set.data?.completed, completed);
 }
 
-// Errors say what to do, and where.
+// Errors name the wrong field, or what to do.
 const blank = await client.POST("/api/tasks", { body: { title: " " } });
 assert(blank.error);
 assert.equal(blank.error.code, "validation_failed");
 assert.deepEqual(blank.error.errors?.map(({ field }) => field), ["title"]);
-const stranger = createClient<paths>({ baseUrl });
-const refused = await stranger.GET("/api/tasks");
+const withoutToken = createClient<paths>({ baseUrl });
+const refused = await withoutToken.GET("/api/tasks");
 assert(refused.error);
 assert.equal(whatToDo(refused.error), "sign in");
 
@@ -115,9 +115,9 @@ assert(gone.error);
 assert.equal(gone.error.code, "task_not_found");
 assert.deepEqual((await client.GET("/api/tasks")).data, []);
 
-// What the types refuse: the compiler complains if one of these became allowed.
+// The types refuse these: the compiler fails if one of them becomes allowed.
 export function refusedByTheCompiler(problem: Problem): unknown {
-  // @ts-expect-error a code that there is not
+  // @ts-expect-error a code that does not exist
   problem.code === "no_such_code";
   // @ts-expect-error a task needs a title
   void client.POST("/api/tasks", { body: {} });
