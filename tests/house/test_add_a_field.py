@@ -1,7 +1,7 @@
-"""CONTRIBUTING's "Add a field" is followed to the letter on a copy of the packages.
+"""The steps of "Add a field" in CONTRIBUTING work on a copy of the packages.
 
-The blocks of the page are applied as they stand, and nothing else is changed. Then the new field
-has to be carried by the API, by export and import, and by seed.
+The tests apply the page's blocks unchanged and change nothing else. Then the API, export, import
+and seed must handle the new field.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from support.api_server import Api, serving
 from support.command import Cli
 from support.http_contract import Json, create, fields
 from support.postgres import database
+from support.preloaded import preloaded
 from support.sql import run_sql
 from taskapi import responses
 from taskcli import dataset
@@ -34,7 +35,7 @@ DUE = "2027-01-31T12:00:00.250000Z"
 LATER = "2027-02-01T09:30:00Z"
 
 
-# --- following the page ---------------------------------------------------------------------------
+# --- applying the page ----------------------------------------------------------------------------
 
 
 def section(title: str) -> str:
@@ -44,13 +45,13 @@ def section(title: str) -> str:
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The code blocks of a language, without the indent of the list that they stand in."""
+    """The code blocks of a language, without the indent of the list around them."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
 
 
 def apply(block: str, root: Path) -> str:
-    """Apply a block, which is a diff without line numbers; return the file that it changed."""
+    """Apply a block, which is a diff without line numbers; return the name of the changed file."""
     name, *rest = block.removeprefix("+++ ").splitlines()
     file = root / name
     text = file.read_text()
@@ -65,7 +66,7 @@ def apply(block: str, root: Path) -> str:
 
 
 class Copy:
-    """A copy of the packages, and how to run programs on it."""
+    """A copy of the packages; `python` runs programs on it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -88,11 +89,11 @@ class Copy:
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     copy = Copy(tmp_path_factory.mktemp("copy"))
     page = section("Add a field")
     changed = [apply(block, copy.root) for block in blocks(page, "diff")]
-    assert len(changed) <= 3, "a field is added in three sources at the most"
+    assert len(changed) <= 3, "the page changes more than three sources"
     revision, document = blocks(page, "sh")
     purpose = re.fullmatch(r'nox -s revision -- "([^"]*)"\n', revision)
     assert purpose is not None
@@ -100,12 +101,13 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     written = re.fullmatch(r"python -m (\S+) > (\S+)\n", document)
     assert written is not None
     (copy.root / written[2]).write_text(copy.python("-m", written[1]))
-    return copy
+    with preloaded(copy.path):
+        yield copy
 
 
 @pytest.fixture(scope="module")
 def followed_url(followed: Copy, postgres: embedded.Server) -> Iterator[str]:
-    """A database that the copy's own migrations have made."""
+    """A database that was migrated by the copy's revisions."""
     with database(postgres) as url:
         upgrade = "import sys; from taskcore import migrations; migrations.upgrade(sys.argv[1])"
         followed.python("-c", upgrade, url)
@@ -131,7 +133,7 @@ def as_ada(followed_api: Api) -> Iterator[httpx.Client]:
 # --- over HTTP ------------------------------------------------------------------------------------
 
 
-def test_create_and_get_carry_the_field(as_ada: httpx.Client) -> None:
+def test_create_and_get_return_the_field(as_ada: httpx.Client) -> None:
     made = create(as_ada, due_at=DUE)
     assert made["due_at"] == DUE
     got = as_ada.get(f"/api/tasks/{made['id']}")
@@ -139,7 +141,7 @@ def test_create_and_get_carry_the_field(as_ada: httpx.Client) -> None:
     assert create(as_ada)["due_at"] is None
 
 
-def test_the_list_carries_the_field(as_ada: httpx.Client) -> None:
+def test_the_list_has_the_field(as_ada: httpx.Client) -> None:
     made = create(as_ada, due_at=DUE)
     listed: list[Json] = as_ada.get("/api/tasks").json()
     assert [task for task in listed if task["id"] == made["id"]] == [made]
@@ -154,8 +156,8 @@ def test_an_update_sets_the_field_and_keeps_it_when_it_is_absent(as_ada: httpx.C
     assert fields(as_ada.put(path, json={"due_at": "tomorrow"})) == ["due_at"]
 
 
-def test_the_etags_still_follow_the_task(as_ada: httpx.Client) -> None:
-    """A change of the new field alone gives other ETags, of the task and of the list."""
+def test_a_change_of_the_field_changes_the_etags(as_ada: httpx.Client) -> None:
+    """The ETags of the task and of the list change if only the new field changes."""
     path = f"/api/tasks/{create(as_ada, due_at=DUE)['id']}"
     tags = [as_ada.get(where).headers["etag"] for where in (path, "/api/tasks")]
     same = [as_ada.get(where).headers["etag"] for where in (path, "/api/tasks")]
@@ -169,7 +171,7 @@ def test_the_etags_still_follow_the_task(as_ada: httpx.Client) -> None:
     assert stale.status_code == 412
 
 
-def test_a_replayed_create_carries_the_field(as_ada: httpx.Client) -> None:
+def test_a_replayed_create_returns_the_field(as_ada: httpx.Client) -> None:
     body, headers = {"title": "Once", "due_at": DUE}, {"Idempotency-Key": "one"}
     first = as_ada.post("/api/tasks", json=body, headers=headers)
     again = as_ada.post("/api/tasks", json={**body, "due_at": None}, headers=headers)
@@ -192,18 +194,18 @@ def test_the_openapi_document_has_the_field(followed: Copy, as_ada: httpx.Client
 # --- through the command --------------------------------------------------------------------------
 
 
-def test_export_and_import_carry_the_field(
+def test_export_and_import_keep_the_field(
     followed: Copy, followed_url: str, as_ada: httpx.Client, cli: Cli
 ) -> None:
     made = create(as_ada, due_at=DUE)
-    here = {"DATABASE_URL": followed_url, "PYTHONPATH": followed.path}
-    exported = cli("tasks", "export", "--user", "ada", **here)
+    settings = {"DATABASE_URL": followed_url, "PYTHONPATH": followed.path}
+    exported = cli("tasks", "export", "--user", "ada", **settings)
     lines = {task["id"]: task for task in map(json.loads, exported.out.splitlines())}
     assert lines[made["id"]]["due_at"] == DUE
     path = f"/api/tasks/{made['id']}"
     assert as_ada.delete(path).status_code == 204
     line = json.dumps(lines[made["id"]])
-    assert cli("tasks", "import", stdin=line, **here).code == 0
+    assert cli("tasks", "import", stdin=line, **settings).code == 0
     assert as_ada.get(path).json() == made
 
 
@@ -214,31 +216,31 @@ def test_an_export_from_before_the_field_can_be_imported(
     path = f"/api/tasks/{made['id']}"
     assert as_ada.delete(path).status_code == 204
     older = {name: value for name, value in made.items() if name != "due_at"}
-    here = {"DATABASE_URL": followed_url, "PYTHONPATH": followed.path}
-    assert cli("tasks", "import", stdin=json.dumps(older), **here).code == 0
+    settings = {"DATABASE_URL": followed_url, "PYTHONPATH": followed.path}
+    assert cli("tasks", "import", stdin=json.dumps(older), **settings).code == 0
     assert as_ada.get(path).json() == {**made, "due_at": None}
 
 
 def test_seed_still_works_and_leaves_the_field_null(
     followed: Copy, make_database: Callable[[], str], cli: Cli
 ) -> None:
-    here = {"DATABASE_URL": make_database(), "PYTHONPATH": followed.path}
-    assert cli("migrate", **here).code == 0
-    assert cli("seed", "--users", 2, "--tasks", 20, **here).code == 0
-    exported = cli("tasks", "export", **here).out.splitlines()
+    settings = {"DATABASE_URL": make_database(), "PYTHONPATH": followed.path}
+    assert cli("migrate", **settings).code == 0
+    assert cli("seed", "--users", 2, "--tasks", 20, **settings).code == 0
+    exported = cli("tasks", "export", **settings).out.splitlines()
     assert len(exported) == 20
     assert {json.loads(line)["due_at"] for line in exported} == {None}
 
 
 def test_the_copy_has_no_drift(followed: Copy, followed_url: str, cli: Cli) -> None:
-    here = {"DATABASE_URL": followed_url, "PYTHONPATH": followed.path}
-    checked = cli("migrate", "--check", **here)
+    settings = {"DATABASE_URL": followed_url, "PYTHONPATH": followed.path}
+    checked = cli("migrate", "--check", **settings)
     assert (checked.code, checked.out) == (0, "OK\n")
-    # The control: this code, which does not know the field, is at an older revision.
+    # Control: the code of this repository, without the field, is one revision older.
     assert cli("migrate", "--check", DATABASE_URL=followed_url).code == 1
 
 
-# --- second places, and models beside the table ---------------------------------------------------
+# --- what must agree with the table ---------------------------------------------------------------
 
 
 def test_a_response_row_has_every_column_under_its_name() -> None:
@@ -248,13 +250,13 @@ def test_a_response_row_has_every_column_under_its_name() -> None:
 
 
 def differences(model: type[BaseModel], allowed: set[str], needed: set[str]) -> list[str]:
-    """The fields that a model should not have, or lacks."""
+    """The fields that a model has and should not have, or lacks."""
     found = set(model.model_fields)
     return sorted(found - allowed | needed - found)
 
 
 COLUMNS = set(Task.__table__.columns.keys())
-# What the database or the operation itself fills in.
+# The columns that the database or the operation itself fills.
 OWN = {"id", "user_id", "created_at", "updated_at"}
 
 
@@ -262,7 +264,7 @@ def test_the_models_agree_with_the_table() -> None:
     assert differences(TaskRead, COLUMNS, COLUMNS) == []
     assert differences(TaskCreate, COLUMNS - OWN, {"title"}) == []
     assert differences(TaskUpdate, COLUMNS - OWN, set(TaskCreate.model_fields)) == []
-    # The control: a column that no model has, and a field that no column has.
+    # Control: a column without a field, and a field without a column, are found.
     assert differences(TaskRead, COLUMNS, COLUMNS | {"due_at"}) == ["due_at"]
     assert differences(TaskRead, COLUMNS - {"title"}, COLUMNS - {"title"}) == ["title"]
 
@@ -288,8 +290,8 @@ def test_seed_fills_every_column_that_needs_a_value() -> None:
     assert needed <= set(dataset.COLUMNS) <= set(columns.keys())
 
 
-def test_the_page_names_files_and_changes_them(tmp_path: Path) -> None:
-    """The control: a block whose context is not there, or is there twice, is not applied."""
+def test_a_block_applies_only_where_its_context_is_unique(tmp_path: Path) -> None:
+    """Control: a block whose context is missing, or exists twice, is refused."""
     (tmp_path / "file.py").write_text("a\nb\nb\n")
     assert apply("+++ file.py\n a\n+c\n", tmp_path) == "file.py"
     assert (tmp_path / "file.py").read_text() == "a\nc\nb\nb\n"

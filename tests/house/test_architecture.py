@@ -1,6 +1,6 @@
-"""The arrows between the packages, where the waiting is done, and who looks at the environment.
+"""The direction of imports, the modules that wait, and the time when the environment is read.
 
-Each rule is a function from a source to what it finds there, and is tried on a bad source as well.
+Each rule is a function that returns the breaches in a source; each is also tested on bad sources.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ every_source = pytest.mark.parametrize("name", PATHS)
 
 
 def imports(source: str) -> set[str]:
-    """The packages that a source imports, wherever in it and however."""
+    """The packages that a source imports, in any place and in any way."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -45,7 +45,7 @@ def imports(source: str) -> set[str]:
 
 
 def waits(source: str) -> list[int]:
-    """The lines on which a source awaits, or could."""
+    """The lines of a source that await, or belong to a function that may."""
     kinds = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
     return [
         node.lineno
@@ -59,7 +59,7 @@ def waits(source: str) -> list[int]:
 
 
 def _at_import(node: ast.AST) -> Iterator[ast.AST]:
-    """What runs when the module is imported: everything but the bodies of functions."""
+    """The nodes that run when the module is imported: all but the bodies of functions."""
     yield node
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         defaults = [default for default in node.args.kw_defaults if default]
@@ -73,7 +73,7 @@ def _at_import(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def environment_at_import(source: str) -> list[int]:
-    """The lines on which the environment is looked at as soon as the module is imported."""
+    """The lines that read the environment when the module is imported."""
     names = {"environ", "environb", "getenv", "getenvb", "load_dotenv"}
     return [
         node.lineno
@@ -83,7 +83,7 @@ def environment_at_import(source: str) -> list[int]:
     ]
 
 
-def test_there_are_sources_of_all_three() -> None:
+def test_the_sources_of_all_three_packages_are_found() -> None:
     assert {name.partition("/")[0] for name in PATHS} == set(FORBIDDEN)
     assert set(PATHS) >= WAITING
 
@@ -103,7 +103,7 @@ def test_imports_point_one_way(name: str) -> None:
         "__import__('rich')",
     ],
 )
-def test_a_wrong_import_is_seen(bad: str) -> None:
+def test_a_wrong_import_is_found(bad: str) -> None:
     assert imports(bad) & FORBIDDEN["taskcore"]
     assert imports("from . import click\nfrom .fastapi import x\nimport psycopg") == {"psycopg"}
 
@@ -122,14 +122,14 @@ def test_the_core_waits_in_its_drivers_only(name: str) -> None:
         "async def f():\n    async with x: pass",
     ],
 )
-def test_waiting_is_seen(bad: str) -> None:
+def test_waiting_is_found(bad: str) -> None:
     assert waits(bad)
     assert waits(PATHS["taskcore/execution/database.py"].read_text())
     assert not waits("def f():\n    return [x for x in y]")
 
 
 @every_source
-def test_no_source_looks_at_the_environment_at_import(name: str) -> None:
+def test_no_source_reads_the_environment_at_import(name: str) -> None:
     assert not environment_at_import(PATHS[name].read_text())
 
 
@@ -143,6 +143,6 @@ def test_no_source_looks_at_the_environment_at_import(name: str) -> None:
         "import os\n@g(os.environ)\ndef f(): pass",
     ],
 )
-def test_a_look_at_import_is_seen(bad: str) -> None:
+def test_a_read_at_import_is_found(bad: str) -> None:
     assert environment_at_import(bad)
     assert not environment_at_import("import os\ndef f():\n    return os.environ['URL']")

@@ -1,4 +1,4 @@
-"""Each distribution declares what its sources import, and nothing that they do not import."""
+"""Each distribution declares the packages that its sources import, and no others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 PACKAGES = Path(__file__).parents[2] / "packages"
 FOLDERS = ("taskcore", "taskapi", "taskcli")
 OURS = {"taskcore": "taskcore", "taskapi": "taskapi", "taskcli": "taskcore-cli"}
-# Declared without an import of their own, each for this reason.
+# Declared but not imported by us, with the reason.
 NOT_IMPORTED: dict[str, dict[str, str]] = {
     "taskcore": {},
     "taskapi": {
@@ -39,7 +39,7 @@ def imported(sources: list[str]) -> set[str]:
 
 
 def distributions(packages: set[str], folder: str) -> set[str]:
-    """The distributions that these packages come from, but for the folder's own."""
+    """The distributions of these packages, without the folder's own."""
     names = {**packages_distributions(), **{name: [dist] for name, dist in OURS.items()}}
     names["opentelemetry"] = ["opentelemetry-api"]  # several distributions share the package
     return {str(canonicalize_name(names[package][0])) for package in packages - {folder}}
@@ -58,12 +58,12 @@ def sources(folder: str) -> list[str]:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_declared_is_what_is_imported(folder: str) -> None:
+def test_the_declared_packages_are_the_imported_ones(folder: str) -> None:
     wanted = distributions(imported(sources(folder)), folder)
     assert declared(folder) == wanted | NOT_IMPORTED[folder].keys()
 
 
-def test_an_import_that_is_not_declared_is_seen() -> None:
+def test_an_undeclared_import_is_found() -> None:
     found = imported(["import httpx\ndef f():\n    from rich.table import Table\n    import os"])
     assert found == {"httpx", "rich"}
     assert distributions(found, "taskcore") == {"httpx", "rich"}

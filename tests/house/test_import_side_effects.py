@@ -1,4 +1,4 @@
-"""Importing the core looks at no setting in the environment, not even through a library."""
+"""Importing taskcore reads no setting from the environment, not even through a library."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 
 CORE = Path(__file__).parents[2] / "packages/taskcore/src"
-# Alembic runs the one, `python -m` the other: neither is there to be imported.
-RUN_BY_OTHERS = ("env", "__main__")
+# Not made to be imported: Alembic runs `env`, and `python -m` runs `__main__`.
+NOT_IMPORTED = ("env", "__main__")
 
-# Each class statement of a model makes pydantic look for its own switch.
-A_LIBRARYS_OWN = "PYDANTIC_DISABLE_PLUGINS"
+# pydantic reads this switch of its own whenever a model class is defined.
+PYDANTICS_SWITCH = "PYDANTIC_DISABLE_PLUGINS"
 
-# A library may look when it is imported itself, but not on behalf of one of our modules: between
-# the look and the import that is going on stands no frame of ours.
-LOOKOUT = """
+# A library may read the environment while it is imported itself, but not while it is called by one
+# of our modules. So a read counts if a frame of ours is between it and the running import.
+WATCH = """
 import importlib, json, os, sys
 
 ours, modules = json.loads(sys.argv[1])
@@ -43,17 +43,17 @@ print(json.dumps(seen))
 
 def modules(source: Path) -> list[str]:
     found = [path.relative_to(source).with_suffix("").parts for path in source.glob("**/*.py")]
-    names = (".".join(parts) for parts in found if parts[-1] not in RUN_BY_OTHERS)
+    names = (".".join(parts) for parts in found if parts[-1] not in NOT_IMPORTED)
     return sorted(name.removesuffix(".__init__") for name in names)
 
 
-def looks(source: Path) -> list[list[str]]:
-    """Which module looked at what, when all were imported in a new interpreter."""
+def reads(source: Path) -> list[list[str]]:
+    """Import all modules in a new interpreter; return which module read which variable."""
     names = modules(source)
     ours = sorted({name.partition(".")[0] for name in names})
     path = os.pathsep.join([str(source), *sys.path])
     done = subprocess.run(
-        [sys.executable, "-c", LOOKOUT, json.dumps([ours, names])],
+        [sys.executable, "-c", WATCH, json.dumps([ours, names])],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -61,15 +61,15 @@ def looks(source: Path) -> list[list[str]]:
     )
     assert done.returncode == 0, done.stderr
     found: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
-    return [[module, variable] for module, variable in found if variable != A_LIBRARYS_OWN]
+    return [[module, variable] for module, variable in found if variable != PYDANTICS_SWITCH]
 
 
-def test_importing_the_core_looks_at_nothing() -> None:
+def test_importing_taskcore_reads_nothing() -> None:
     assert {"taskcore", "taskcore.migrations", "taskcore.embedded.server"} <= set(modules(CORE))
-    assert looks(CORE) == []
+    assert reads(CORE) == []
 
 
-def test_a_look_is_seen(tmp_path: Path) -> None:
+def test_a_read_is_found(tmp_path: Path) -> None:
     (tmp_path / "badly").mkdir()
     (tmp_path / "badly/__init__.py").write_text("import os\nURL = os.environ.get('A')\n")
     (tmp_path / "badly/through.py").write_text(
@@ -77,7 +77,7 @@ def test_a_look_is_seen(tmp_path: Path) -> None:
         "class S(BaseSettings):\n    home: str = ''\n\nS()\n"
     )
     (tmp_path / "badly/later.py").write_text("import os\ndef f():\n    return os.environ['B']\n")
-    found = looks(tmp_path)
+    found = reads(tmp_path)
     assert ["badly", "A"] in found
     assert any(module == "badly.through" for module, _ in found)
     assert not any(module == "badly.later" for module, _ in found)

@@ -1,6 +1,6 @@
-"""Each fact stands in one module: SQLSTATEs, and the names of the second lock.
+"""SQLSTATEs, and the names of the second lock, are in one module each.
 
-Each rule is a function from a source to what it finds there, and is tried on a bad source as well.
+Each rule is a function that returns the breaches in a source; each is also tested on bad sources.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGES = Path(__file__).parents[2] / "packages"
 CORE = Path(taskcore.__file__).parent
 VERSIONS = sorted((CORE / "migrations" / "versions").glob("r*.py"))
 OURS = ("taskcore", "taskapi", "taskcli")
-# Names of the second lock; an error's docstring is a sentence that may contain one.
+# The names of the second lock. Docstrings are not searched, because sentences may contain a name.
 NAMES = {
     tenancy.TENANT_ROLE,
     tenancy.OWNER_SETTING,
@@ -53,7 +53,7 @@ def literals(source: str) -> list[str]:
 
 
 def sqlstates(source: str) -> list[str]:
-    """The literals that are an SQLSTATE of PostgreSQL, or ours."""
+    """The literals that are an SQLSTATE, of PostgreSQL or of ours."""
     known = {tenancy.REFUSED_SQLSTATE}
     known |= {
         str(error.sqlstate)
@@ -95,7 +95,7 @@ def test_only_one_module_reads_sqlstates(path: Path) -> None:
     sources(CORE / "tenancy.py"),
     ids=lambda path: f"{path.parent.name}/{path.name}",
 )
-def test_names_of_the_second_lock_stand_in_one_module(path: Path) -> None:
+def test_names_of_the_second_lock_are_in_one_module(path: Path) -> None:
     assert repeated_names(path.read_text()) == []
 
 
@@ -104,11 +104,11 @@ def test_a_revision_and_the_definitions_of_today_import_nothing_of_ours(path: Pa
     assert own_imports(path.read_text()) == []
 
 
-def test_there_are_revisions_to_look_at() -> None:
+def test_the_revisions_are_found() -> None:
     assert len(VERSIONS) >= 3
 
 
-def test_what_breaks_a_rule_is_seen() -> None:
+def test_a_breach_of_each_rule_is_found() -> None:
     assert set(sqlstates('"""42501"""\nif error == "42501" or b"0A000": pass')) == {
         "42501",
         "0A000",

@@ -1,6 +1,6 @@
-"""How an operation is written: owner first, `yield from` only, never None, no time, no randomness.
+"""Operations: the owner first, only `yield from`, never None, neither time nor randomness.
 
-Each rule is a function from a source to its complaints, and is tried on a bad source as well.
+Each rule is a function that returns the breaches in a source; each is also tested on bad sources.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 import taskcore
 
 CORE = Path(taskcore.__file__).parent
-# The one place where an operation really waits.
+# The only function that yields a query; all others use `yield from`.
 PRIMITIVE = "rows"
 TIME_AND_RANDOMNESS = {"datetime", "date", "os", "random", "secrets", "time", "uuid"}
 CALLS = {"new_task_id", "now", "today", "utcnow", "urandom", "uuid1", "uuid4", "uuid7", "token_hex"}
@@ -35,7 +35,7 @@ def _result(function: ast.FunctionDef) -> str:
 
 
 def _own(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """What stands in a function itself, and not in one that it defines."""
+    """The nodes of a function, without those of the functions that it defines."""
     waiting: list[ast.AST] = list(function.body)
     while waiting:
         node = waiting.pop()
@@ -45,7 +45,7 @@ def _own(function: ast.FunctionDef) -> Iterator[ast.AST]:
 
 
 def owner_is_not_first(source: str) -> list[str]:
-    """Of the operations and of what they are made of."""
+    """The operations and steps whose first argument is not `owner: str`."""
     functions = [*_functions(source, "Op"), *_functions(source, "Steps")]
     first = {function.name: function.args.args[:1] for function in functions}
     return [
@@ -58,7 +58,7 @@ def owner_is_not_first(source: str) -> list[str]:
 
 
 def run_as_another(source: str) -> list[str]:
-    """An `Op` whose owner, and so whose lock, is not the operation's."""
+    """The `Op`s that are made for another owner than the operation's argument."""
     calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     made = [call for call in calls if ast.unparse(call.func) == "Op"]
     return [ast.unparse(op) for op in made if not op.args or ast.unparse(op.args[0]) != "owner"]
@@ -73,7 +73,7 @@ def bare_yields(source: str) -> list[str]:
 
 
 def unused_steps(source: str) -> list[str]:
-    """Steps that are made and never run, for want of a `yield from`."""
+    """The steps that are made and never run, because `yield from` is missing."""
     steps = {function.name for function in _functions(source, "Steps")} | {"rows", "first"}
     tree = ast.parse(source)
     run = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.YieldFrom)}
@@ -102,7 +102,7 @@ def returns_none(source: str) -> list[str]:
 
 
 def _falls_off(body: list[ast.stmt]) -> bool:
-    """Whether what follows these statements may be reached."""
+    """Whether these statements can end without a return or a raise."""
     last = body[-1]
     if isinstance(last, ast.If):
         return not last.orelse or _falls_off(last.body) or _falls_off(last.orelse)
@@ -111,7 +111,7 @@ def _falls_off(body: list[ast.stmt]) -> bool:
 
 
 def time_or_randomness(source: str) -> list[str]:
-    """Calls that would make a second run of an operation another one."""
+    """The calls that would make a second run of an operation different from the first."""
     found = []
     for function in _functions(source, "Steps"):
         for node in _own(function):
@@ -154,18 +154,18 @@ OPERATIONS = (CORE / "tasks" / "operations.py").read_text()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_the_operations_keep_the_rule(rule: Rule) -> None:
+def test_the_operations_obey_the_rule(rule: Rule) -> None:
     assert rule(OPERATIONS) == []
 
 
 @pytest.mark.parametrize(
     ("rule", "bad"), [(rule, bad) for rule, sources in RULES.items() for bad in sources]
 )
-def test_the_rule_sees_what_breaks_it(rule: Rule, bad: str) -> None:
+def test_the_rule_finds_a_breach(rule: Rule, bad: str) -> None:
     assert len(rule(bad)) == 1
 
 
-def test_there_are_operations_and_steps_to_look_at() -> None:
+def test_all_operations_and_steps_are_found() -> None:
     operations = {function.name for function in _functions(OPERATIONS, "Op")}
     public = {
         node.name
@@ -180,7 +180,7 @@ def test_there_are_operations_and_steps_to_look_at() -> None:
     }
 
 
-def test_only_the_primitive_yields_in_all_of_the_core() -> None:
+def test_only_rows_yields_in_taskcore() -> None:
     found = {
         path.relative_to(CORE).as_posix(): bare_yields(path.read_text())
         for path in sorted(CORE.glob("**/*.py"))
@@ -190,5 +190,5 @@ def test_only_the_primitive_yields_in_all_of_the_core() -> None:
     }
 
 
-def test_the_operations_contain_no_bare_yield_at_all() -> None:
+def test_the_operations_contain_no_bare_yield() -> None:
     assert not [node for node in ast.walk(ast.parse(OPERATIONS)) if isinstance(node, ast.Yield)]

@@ -1,4 +1,4 @@
-"""The three distributions fit together, and the tree holds nothing that it shouldn't."""
+"""The three distributions fit together, and the repository holds no unwanted file."""
 
 import re
 import subprocess
@@ -38,14 +38,14 @@ PROJECTS: dict[str, dict[str, Any]] = {
 
 
 def requirements(project: dict[str, Any]) -> Iterator[Requirement]:
-    """What a distribution depends on, its extras included."""
+    """The requirements of a distribution, those of its extras included."""
     extras = project.get("optional-dependencies", {}).values()
     for line in [*project["dependencies"], *(line for extra in extras for line in extra)]:
         yield Requirement(line)
 
 
 def pinned(file: str) -> dict[str, str]:
-    """The pins of a file under tests/, which holds nothing else."""
+    """The pins of a file in tests/, which may hold only pins and comments."""
     pins = {}
     for line in (ROOT / "tests" / file).read_text().splitlines():
         if not line.startswith("#"):
@@ -56,7 +56,7 @@ def pinned(file: str) -> dict[str, str]:
 
 
 def tree() -> list[str]:
-    """What a commit of everything would hold."""
+    """The files that a commit of everything would hold."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -67,13 +67,13 @@ def tree() -> list[str]:
     return [path for path in listing.stdout.split("\0") if path and (ROOT / path).is_file()]
 
 
-def test_one_version() -> None:
+def test_the_distributions_have_one_version() -> None:
     versions = {name: project["version"] for name, project in PROJECTS.items()}
     assert len(set(versions.values())) == 1, versions
     assert {name: metadata.version(name) for name in versions} == versions
 
 
-def test_one_licence() -> None:
+def test_the_distributions_have_one_licence() -> None:
     copies = [path.read_bytes() for path in (ROOT / "packages").glob("*/LICENSE")]
     assert copies == [(ROOT / "LICENSE").read_bytes()] * len(PROJECTS)
 
@@ -104,7 +104,7 @@ def test_dependencies_point_one_way() -> None:
     }
 
 
-def test_no_dependency_names_somebody_elses_project() -> None:
+def test_no_dependency_is_named_taskcli() -> None:
     groups = settings(ROOT / "pyproject.toml")["dependency-groups"].values()
     names = {wanted.name for project in PROJECTS.values() for wanted in requirements(project)}
     names |= {Requirement(line).name for lines in groups for line in lines if isinstance(line, str)}
@@ -132,13 +132,13 @@ def test_lower_bounds_are_the_ones_tested(name: str) -> None:
             assert bound == f">={pins[canonicalize_name(wanted.name)]}", wanted
 
 
-def test_the_top_level() -> None:
+def test_the_top_level_holds_only_the_listed_entries() -> None:
     assert {path.split("/")[0] for path in tree()} <= TOP_LEVEL
 
 
-def test_no_lock_file_and_no_registry() -> None:
+def test_no_lock_file_and_no_registry_address_is_committed() -> None:
     hosts = ["py" + "pi.org", "python" + "hosted.org", "npm" + "js.org", "npm" + "js.com"]
-    # npm's own lock file may stand: asked nicely, it records no address (and is searched for one).
+    # package-lock.json is allowed: npm can write it without addresses, and it is searched for them.
     locks = re.compile(r"\.lock$|^(npm-shrinkwrap\.json|pnpm-lock\.yaml)$")
     for path in tree():
         assert not locks.search(Path(path).name), path

@@ -1,8 +1,8 @@
-"""The pages name files that exist, and the hooks and the table of sessions are those of nox.
+"""The pages name files that exist; the hooks and the table of sessions agree with nox.
 
 A name in backticks is a path if it ends with `/` or a file's suffix, or begins with a top-level
-folder. It is looked for beside its page, in the repository's root, in packages/ and below each
-package's src/; `*` stands for any name. A link's target is looked for beside its page only.
+folder. It is searched in the page's folder, in the repository's root, in packages/ and in each
+package's src/; `*` stands for any name. A link's target is searched in the page's folder only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CODE_BLOCK = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def named_paths(text: str) -> list[str]:
-    """The paths in backticks, code blocks left out."""
+    """The paths in backticks, without those in code blocks."""
     quoted = re.findall(r"`([^`\n]+)`", _CODE_BLOCK.sub("", text))
     return [name for name in quoted if _PATH.fullmatch(name)]
 
@@ -39,14 +39,14 @@ def linked_paths(text: str) -> list[str]:
 
 
 def missing(text: str, folder: Path) -> list[str]:
-    """The paths of a page in this folder that name nothing."""
+    """The paths of a page in this folder that do not exist."""
     places = [folder, ROOT, ROOT / "packages", *SOURCES]
     named = [n for n in named_paths(text) if not any(any(place.glob(n)) for place in places)]
     return named + [target for target in linked_paths(text) if not (folder / target).exists()]
 
 
 def sessions() -> dict[str, list[str]]:
-    """The sessions of nox, each with the commands that it runs with fixed arguments only."""
+    """The sessions of nox, each with those of its commands whose arguments are all constants."""
     functions = ast.parse((ROOT / "noxfile.py").read_text()).body
     return {
         function.name: [
@@ -71,7 +71,7 @@ def hooks() -> dict[str, list[str]]:
     return found
 
 
-def test_the_pages_of_the_map_are_there_and_name_files() -> None:
+def test_the_main_pages_are_found_and_name_files() -> None:
     wanted = {"ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "SECURITY"}
     assert {f"packages/{name}.md" for name in wanted} | {"tests/README.md"} <= PAGES.keys()
     for name in ("ARCHITECTURE", "CONTRIBUTING", "SECURITY"):
@@ -85,13 +85,13 @@ def test_every_file_that_a_page_names_exists(name: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["`taskcore/door.py`", "`tests/house/none.py`", "`.ci/none`", "`core/none/`", "`none_*.py`"],
+    ["`taskcore/none.py`", "`tests/house/none.py`", "`.ci/none`", "`core/none/`", "`none_*.py`"],
 )
-def test_a_wrong_name_is_seen(wrong: str) -> None:
+def test_a_wrong_name_is_found(wrong: str) -> None:
     assert missing(f"See {wrong}.", ROOT / "tests") == [wrong.strip("`")]
 
 
-def test_a_wrong_link_is_seen_and_what_is_no_path_is_not() -> None:
+def test_a_wrong_link_is_found_and_other_text_is_not() -> None:
     good = "`taskcore/models.py`, `tests/house/`, `.ci/run`, `core/`, `house/test_*.py`"
     other = "`/openapi.json`, `application/json`, `a.b`, `taskcli/<verb>.py`, [x](https://a.b/c.md)"
     text = f"{good} {other} [page](README.md#what) [wrong](NONE.md#x)\n```sh\ncat `none.py`\n```\n"
@@ -107,7 +107,7 @@ def test_the_hooks_run_what_the_lint_session_runs() -> None:
     assert found["pass_filenames"] == ["false"] * 3
 
 
-def test_the_table_of_sessions_has_each_of_them() -> None:
+def test_the_table_of_sessions_is_complete() -> None:
     page = PAGES["packages/CONTRIBUTING.md"].read_text()
     table = page.partition("## The sessions of nox")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sessions().keys()

@@ -1,4 +1,4 @@
-"""The README is true: its programs run, and its table of settings is the settings'."""
+"""The README's programs run, and its table of settings agrees with `Settings`."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def test_the_table_of_settings_is_what_the_settings_are() -> None:
+def test_the_table_of_settings_agrees_with_the_settings() -> None:
     assert settings_table() in README
 
 
 CORE = (ROOT / "packages" / "taskcore" / "README.md").read_text()
 
 
-def test_the_librarys_own_page_runs_as_it_stands(url: str, alice: str, tmp_path: Path) -> None:
+def test_the_programs_of_the_librarys_readme_run(url: str, alice: str, tmp_path: Path) -> None:
     first, in_a_session, embedded_one = re.findall(
         r"^```python\n(.*?)^```$", CORE, re.MULTILINE | re.DOTALL
     )

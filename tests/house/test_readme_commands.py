@@ -1,4 +1,4 @@
-"""Every command in a README is run by a test: one that nobody claims fails here."""
+"""Every command in a README is run by a test; a command that is in no table below fails."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ ROOT = Path(__file__).parents[2]
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
 TEXT = {path: path.read_text() for path in READMES}
 
-# What is run here, below.
+# The commands that this file runs.
 CHECKS = {"taskcli --help", "taskcli migrate", "taskcli doctor"}
 SERVES = {"taskcli serve"}
-# What needs packages from an index is run elsewhere: the first command as it stands in the README,
-# and the second, one step a line.
+# Commands that need packages from an index are run by the named file.
 FIRST = "tests/first_minutes/test_first_command.py"
 ELSEWHERE = {
     '.venv/bin/pip install "./packages/taskcore[embedded]" ./packages/taskapi ./packages/taskcli': (
@@ -44,7 +43,7 @@ ELSEWHERE = {
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
-    """Each fenced block: its language, and what is in it."""
+    """The language and the text of each fenced block."""
     return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
@@ -67,18 +66,20 @@ INSTALLS = "pip install "
 COMMANDS = commands()
 
 
-def test_there_are_commands_and_no_block_hides_them() -> None:
+def test_the_commands_are_found_in_blocks_of_known_languages() -> None:
     languages = {language for text in TEXT.values() for language, _ in blocks(text)}
     assert languages == {"sh", "text", "python", "ts"}
-    assert {*CHECKS, *SERVES, *ELSEWHERE} <= set(COMMANDS), "this table has what no README has"
+    assert {*CHECKS, *SERVES, *ELSEWHERE} <= set(COMMANDS), (
+        "a table has a command that is in no README"
+    )
 
 
-def test_every_command_is_claimed() -> None:
-    claimed = {*CHECKS, *SERVES, *ELSEWHERE}
+def test_every_command_is_in_a_table() -> None:
+    listed = {*CHECKS, *SERVES, *ELSEWHERE}
     left = [
         command
         for command in COMMANDS
-        if command not in claimed
+        if command not in listed
         and not ASSIGNMENT.match(command)
         and not command.startswith(INSTALLS)
     ]
@@ -86,7 +87,7 @@ def test_every_command_is_claimed() -> None:
 
 
 @pytest.mark.parametrize("command", ELSEWHERE)
-def test_what_is_run_elsewhere_is_run_there(command: str) -> None:
+def test_a_command_that_another_file_runs_is_in_that_file(command: str) -> None:
     text = (ROOT / ELSEWHERE[command]).read_text()
     if ELSEWHERE[command] == FIRST:
         assert '"README.md"' in text
@@ -95,7 +96,7 @@ def test_what_is_run_elsewhere_is_run_there(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", sorted(CHECKS))
-def test_a_command_that_ends_ends_well(command: str, cli: Cli, own_url: str, secret: str) -> None:
+def test_a_command_that_ends_succeeds(command: str, cli: Cli, own_url: str, secret: str) -> None:
     _, *arguments = shlex.split(command)
     assert cli(*arguments, DATABASE_URL=own_url, BETTER_AUTH_SECRET=secret).code == 0
 
@@ -119,7 +120,7 @@ def test_a_command_that_serves_answers(command: str, cli: Cli, url: str, secret:
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(INSTALLS)])
-def test_what_is_installed_by_name_is_ours_and_has_that_extra(command: str) -> None:
+def test_an_installed_distribution_is_ours_and_has_the_extra(command: str) -> None:
     ours = {"taskcore", "taskapi", "taskcore-cli"}
     for wanted in map(Requirement, shlex.split(command.removeprefix(INSTALLS))):
         assert canonicalize_name(wanted.name) in ours
@@ -127,7 +128,7 @@ def test_what_is_installed_by_name_is_ours_and_has_that_extra(command: str) -> N
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if ASSIGNMENT.match(c)])
-def test_what_is_set_is_a_setting(command: str) -> None:
+def test_a_variable_that_is_set_is_a_setting(command: str) -> None:
     known = {variable(field) for field in Settings.model_fields}
     assert set(re.findall(r"([A-Z_]+)=", command)) <= known
 
@@ -136,7 +137,7 @@ MENTIONED = sorted({m for t in TEXT.values() for m in re.findall(r"`taskcli ([a-
 
 
 @pytest.mark.parametrize("mentioned", MENTIONED)
-def test_a_verb_that_is_mentioned_is_there_with_its_options(mentioned: str) -> None:
+def test_a_verb_that_is_mentioned_exists_with_its_options(mentioned: str) -> None:
     verb, *rest = mentioned.split()
     group = get_command(app)
     assert isinstance(group, TyperGroup)
@@ -145,7 +146,7 @@ def test_a_verb_that_is_mentioned_is_there_with_its_options(mentioned: str) -> N
     assert {word for word in rest if word.startswith("-")} <= known
 
 
-# What differs from run to run, and from machine to machine.
+# Output that differs between runs or machines.
 VARIES = {
     r"\d+\.\d+ (m?s)\b": r"N \1",
     r"differs by -?\d+ ms": "differs by N ms",
@@ -159,37 +160,37 @@ VARIES = {
 
 
 def recorded(first: str) -> list[str]:
-    """The session in the README that begins so."""
+    """The recorded session in the README that begins with `first`."""
     (block,) = (b for _, b in blocks(TEXT[ROOT / "README.md"]) if b.startswith(first))
-    return alike(block)
+    return normalised(block)
 
 
-def alike(said: str) -> list[str]:
+def normalised(output: str) -> list[str]:
     for pattern, instead in VARIES.items():
-        said = re.sub(pattern, instead, said)
-    return said.splitlines()
+        output = re.sub(pattern, instead, output)
+    return output.splitlines()
 
 
-def test_doctor_says_what_is_recorded(cli: Cli, own_url: str) -> None:
+def test_doctor_prints_what_is_recorded(cli: Cli, own_url: str) -> None:
     strong = "Zb8kQ1w2E3r4T5y6U7i8O9p0AsDfGhJkLm"
-    said = cli("doctor", DATABASE_URL=own_url, BETTER_AUTH_SECRET=strong).out
-    assert alike(f"$ taskcli doctor\n{said}") == recorded("$ taskcli doctor")
+    output = cli("doctor", DATABASE_URL=own_url, BETTER_AUTH_SECRET=strong).out
+    assert normalised(f"$ taskcli doctor\n{output}") == recorded("$ taskcli doctor")
 
 
-def test_dev_says_what_is_recorded(cli: Cli) -> None:
+def test_dev_prints_what_is_recorded(cli: Cli) -> None:
     wanted = recorded("starting")
     process = cli.start("dev", "--port", 0)
     try:
         assert process.stdout is not None
-        box = ""
-        while box.count("-" * 72) < 2:
+        printed = ""
+        while printed.count("-" * 72) < 2:
             line = process.stdout.readline()
-            assert line, "it ended"
-            box += line
+            assert line, "dev ended"
+            printed += line
         process.send_signal(signal.SIGINT)
         _, notes = process.communicate(timeout=60)
     finally:
         cli.close()
         embedded.erase(cli.directory / ".taskdata")
-    before = len(wanted) - len(alike(box))
-    assert alike(notes)[:before] + alike(box) == wanted
+    before = len(wanted) - len(normalised(printed))
+    assert normalised(notes)[:before] + normalised(printed) == wanted

@@ -1,6 +1,6 @@
-"""The first lock: every statement on the tasks asks for its owner's, always by a parameter.
+"""The first lock: every statement on the tasks compares the owner with a parameter.
 
-Seen twice, in the source as it is written and in the SQL as it is sent.
+It is checked in the source of the statements and in the SQL that is sent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TASKS = Task.__table__
 
 
 def without_owner(source: str) -> list[str]:
-    """The statements on the tasks that don't name their owner."""
+    """The statements on the tasks that do not name their owner."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     return [
         ast.unparse(call)
@@ -50,14 +50,14 @@ def _names_owner(statement: ast.Call) -> bool:
 
 
 def owner_parameter(statement: Statement) -> str | None:
-    """The parameter that every row's user_id has to equal; None where there is none."""
+    """The parameter that every row's user_id must equal, or None if there is none."""
     sql = statement.sql.decode()
     if insert := re.match(r"INSERT INTO public\.tasks \(([^)]*)\) VALUES \(([^)]*)\)", sql):
         values = dict(zip(insert[1].split(", "), insert[2].split(", "), strict=True))
         found = re.fullmatch(r"\$(\d+)::VARCHAR", values["user_id"])
     else:
         where = re.search(r"\bWHERE (.*?)( ORDER BY .*| RETURNING .*|)$", sql, re.DOTALL)
-        # Of the whole condition, and not of a part that an OR makes optional.
+        # Only parts of the condition that no OR makes optional count.
         flat = where[1] if where else ""
         while flat != (flatter := re.sub(r"\([^()]*\)", "…", flat)):
             flat = flatter
@@ -86,7 +86,7 @@ def test_the_source_names_the_owner_in_every_statement() -> None:
         "Statement(insert(_tasks).values(id=_ID))",
     ],
 )
-def test_a_source_without_the_owner_is_seen(bad: str) -> None:
+def test_a_source_without_the_owner_is_found(bad: str) -> None:
     assert without_owner(bad) == [bad]
     assert without_owner("Statement(delete(_tasks).where(_tasks.c.user_id == _OWNER))") == []
 
@@ -97,11 +97,11 @@ def test_the_sql_compares_with_the_owners_parameter(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILTERED)
-def test_sql_without_the_comparison_is_seen(name: str) -> None:
+def test_sql_without_the_comparison_is_found(name: str) -> None:
     assert owner_parameter(unfiltered(STATEMENTS[name])) is None
 
 
-def test_sql_that_makes_the_comparison_optional_is_seen() -> None:
+def test_sql_that_makes_the_comparison_optional_is_found() -> None:
     owned = _TASKS.c.user_id == operations._OWNER
     never = literal(1) == literal(2)
     everything = select(_TASKS.c.id)
@@ -112,8 +112,8 @@ def test_sql_that_makes_the_comparison_optional_is_seen() -> None:
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-def test_whatever_the_sql_names_it_names_with_its_schema(name: str) -> None:
-    """So that a hostile search_path changes nothing."""
+def test_the_sql_names_every_object_with_its_schema(name: str) -> None:
+    """Otherwise a hostile search_path could change what a name means."""
     sql = STATEMENTS[name].sql.decode()
     named = re.findall(r"(\w+\.)?\b(tasks|taskcore_why_missed)\b", sql)
     assert named
