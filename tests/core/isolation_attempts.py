@@ -1,7 +1,7 @@
-"""Attempts of one user on a task of another, and the search for one that got through.
+"""Attempts of one user on another user's task, and the search for an attempt that leaks.
 
-An attempt is an operation of one user on a task of another. It has leaked when a row of the other
-comes back, or when that row is not what it was.
+An attempt is an operation of one user on a task of another. It leaks if a row of the other user
+comes back, or if that row has changed.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def new_values(task: TaskCreate) -> dict[str, object]:
 
 
 def _create_twice(owner: str, task_id: UUID) -> Steps[list[TaskRow]]:
-    """The second time conflicts with the first, and so reads what is there."""
+    """Create a task twice: the second create conflicts, and so it reads the existing row."""
     for _ in range(2):
         yield from operations._create(owner, task_id, new_values(TaskCreate(title="own")))
-    # It takes the first row that it finds. Where there are two, PostgreSQL doesn't say which.
+    # A create takes the first row that it finds, in no defined order; _GET returns all of them.
     return (yield from rows(operations._GET, owner=owner, task_id=task_id))
 
 
@@ -74,7 +74,7 @@ def new_task(admin: Admin, owner: str) -> UUID:
 
 
 def leaks(run: Run, admin: Admin) -> list[str]:
-    """The attempts that get through to another user's task."""
+    """The names of the attempts that leak."""
     leaked = []
     for name, attempt in ATTEMPTS.items():
         attacker, victim = new_user(admin), new_user(admin)

@@ -1,11 +1,11 @@
-"""What an operator does across users; and that nobody else is served by halves."""
+"""What an operator does across users; a login that would see fewer rows is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -38,8 +38,6 @@ from taskcore.admin.connection import Admin
 from taskcore.errors import SchemaMissing
 from taskcore.tasks.fields import TASK_COLUMNS
 
-NOBODY, EVERYBODY = UUID(int=0), UUID(int=2**128 - 1)
-
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=50)
 
 
@@ -58,7 +56,9 @@ def task(owner: str, title: str = "one", description: str | None = None) -> Task
 
 
 @given(st.lists(st.tuples(texts, st.none() | texts), max_size=5))
-def test_what_goes_in_comes_out(url: str, written: list[tuple[str, str | None]]) -> None:
+def test_copied_tasks_are_exported_unchanged(
+    url: str, written: list[tuple[str, str | None]]
+) -> None:
     user = f"user_{uuid4().hex}"
     tasks = [task(user, title, description) for title, description in written]
     with connected(url) as session:
@@ -84,11 +84,11 @@ def test_a_copy_is_all_or_nothing_and_a_repetition_adds_what_is_missing(
         assert {one.id for one in export(session, alice)} == {first.id, second.id}
         assert count_between(session, first.id, first.id) == 1
         with pytest.raises(UnknownUser, match="nothing was changed"):
-            add_missing(session, TASK_COLUMNS, [copy_line(task("nobody"))])
+            add_missing(session, TASK_COLUMNS, [copy_line(task("unknown"))])
         assert add_missing(session, TASK_COLUMNS, [copy_line(second)]) == (0, 0)
 
 
-def test_users_that_are_missing_are_made_when_that_is_asked_for(own_url: str) -> None:
+def test_make_users_adds_the_missing_users(own_url: str) -> None:
     with connected(own_url) as session:
         given_tasks = [copy_line(task(user)) for user in ("a", "b", "a")]
         assert add_missing(session, TASK_COLUMNS, given_tasks, make_users=True) == (3, 2)
@@ -100,7 +100,7 @@ def test_users_that_are_missing_are_made_when_that_is_asked_for(own_url: str) ->
 
 @pytest.fixture
 def member(own_url: str) -> Iterator[str]:
-    """A login that inherits what the tenant may: it reads the tasks, and no row of them."""
+    """A login that inherits the tenant role's rights: it may read `tasks`, but sees no rows."""
     name = f"member_{uuid4().hex[:12]}"
     identifier = sql.Identifier(name)
     with psycopg.connect(own_url, autocommit=True) as owner:
@@ -115,18 +115,20 @@ def member(own_url: str) -> Iterator[str]:
         owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(identifier))
 
 
-def test_a_login_under_the_lock_is_refused_and_not_shown_less(own_url: str, member: str) -> None:
-    with psycopg.connect(member) as plain:  # what it would have been shown
+def test_a_login_under_the_policy_is_refused_instead_of_seeing_fewer_rows(
+    own_url: str, member: str
+) -> None:
+    with psycopg.connect(member) as plain:  # the number of rows that it would see
         assert plain.execute("SELECT count(*) FROM public.tasks").fetchone() == (0,)
-    looks: list[Callable[[Admin], list[Any]]] = [list_users, lambda admin: [*export(admin)]]
-    for look in looks:
+    reads: list[Callable[[Admin], list[Any]]] = [list_users, lambda admin: [*export(admin)]]
+    for read in reads:
         with pytest.raises(NotPermitted), connected(member) as session:
-            look(session)
+            read(session)
         with connected(own_url) as session:
-            assert len(look(session)) == 1
+            assert len(read(session)) == 1
 
 
-def test_errors_are_ours_and_the_cause_is_kept(empty_url: str) -> None:
+def test_driver_errors_become_ours_and_keep_their_cause(empty_url: str) -> None:
     with pytest.raises(SchemaMissing) as missing, connected(empty_url) as session:
         list_users(session)
     assert isinstance(missing.value.__cause__, psycopg.Error)
@@ -152,7 +154,7 @@ def test_a_users_table_that_is_not_ours_is_read_only(empty_url: str) -> None:
         ]
 
 
-def test_candidates_beside_the_adopted_table_are_named(own_url: str) -> None:
+def test_other_candidates_for_the_users_table_are_named(own_url: str) -> None:
     with connected(own_url) as session:
         assert users_table(session).others == ()
         session.execute('CREATE TABLE public."user" (id text)')
@@ -160,7 +162,7 @@ def test_candidates_beside_the_adopted_table_are_named(own_url: str) -> None:
         assert users_table(session).others == ('public."user"',)
 
 
-def test_a_grant_can_be_repeated_and_names_what_is_wrong(own_url: str) -> None:
+def test_a_grant_can_be_repeated_and_needs_an_existing_login(own_url: str) -> None:
     name = f"login_{uuid4().hex[:12]}"
     with connected(own_url) as session:
         with pytest.raises(InvalidInput, match="no login"):
@@ -175,10 +177,10 @@ def test_a_grant_can_be_repeated_and_names_what_is_wrong(own_url: str) -> None:
         assert name not in tenant_role(session).members
 
 
-def test_one_user_is_shown_or_said_to_be_unknown(url: str, alice: str) -> None:
+def test_a_user_is_shown_or_reported_as_unknown(url: str, alice: str) -> None:
     with connected(url) as session:
         copy_in(session, TASK_COLUMNS, [copy_line(task(alice)), copy_line(task(alice))])
         assert (show_user(session, alice).tasks, show_user(session, alice).completed) == (2, 2)
         for ask in (show_user, delete_user):
             with pytest.raises(UnknownUser):
-                ask(session, "nobody")
+                ask(session, "unknown")

@@ -1,4 +1,4 @@
-"""A driver refuses settings that make no sense, before it connects to anything."""
+"""A driver refuses invalid settings before it opens a connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from taskcore import AsyncDatabase, Database, InvalidInput
 
-NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+UNREACHABLE = "postgresql://unused@127.0.0.1:1/unused"
 
 
 @pytest.mark.parametrize("driver", [Database, AsyncDatabase])
@@ -24,11 +24,11 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
     ],
     ids=str,
 )
-def test_what_makes_no_sense_is_refused(driver: type[Database], settings: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(driver: type[Database], settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
-        driver(NOWHERE, **settings)
+        driver(UNREACHABLE, **settings)
 
 
 @pytest.mark.parametrize("driver", [Database, AsyncDatabase])
-def test_what_makes_sense_is_taken(driver: type[Database]) -> None:
-    driver(NOWHERE, timeout=1, pool_timeout=0.5, statement_timeout=0.5, min_size=0, max_size=1)
+def test_valid_settings_are_accepted(driver: type[Database]) -> None:
+    driver(UNREACHABLE, timeout=1, pool_timeout=0.5, statement_timeout=0.5, min_size=0, max_size=1)

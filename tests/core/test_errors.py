@@ -1,4 +1,4 @@
-"""A database error becomes one of ours: the driver's is its cause, its text is not in it."""
+"""A driver's error becomes one of ours: it is kept as the cause, and its text is left out."""
 
 from __future__ import annotations
 
@@ -83,17 +83,17 @@ BREAKS: dict[str, tuple[str, str, Callable[[], Op[Any]], str, type[TaskcoreError
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_what_is_broken_has_a_name_and_heals(name: str, own_url: str) -> None:
-    spoil, mend, make, sqlstate, expected = BREAKS[name]
+def test_each_fault_of_a_schema_has_its_error_and_can_be_repaired(name: str, own_url: str) -> None:
+    fault, repair, make, sqlstate, expected = BREAKS[name]
     change(own_url, f"INSERT INTO users (id) VALUES ('{OWNER}')")
     for runner in RUNNERS.values():
-        change(own_url, spoil)
+        change(own_url, fault)
         with runner(own_url) as run, pytest.raises(expected) as raised:
             run(make())
         assert type(raised.value) is expected
         assert is_ours(raised.value, sqlstate)
-        # A connection of its own: a database's settings hold for new ones.
-        change(own_url, mend)
+        # A new connection, because a database's settings apply to new ones only.
+        change(own_url, repair)
         with runner(own_url) as run:
             run(make())
         change(own_url, "DELETE FROM tasks")
@@ -106,40 +106,40 @@ def test_a_read_only_database_still_reads(own_url: str) -> None:
             assert run(list_tasks(OWNER)) == []
 
 
-def test_the_drivers_keep_the_row_out_of_the_cause_as_well(own_url: str) -> None:
+def test_the_cause_of_an_error_does_not_quote_the_row(own_url: str) -> None:
     change(own_url, f"INSERT INTO users (id) VALUES ('{OWNER}')", BREAKS["unforeseen"][0])
-    # Where it is on, the server itself keeps the row to itself.
+    # With row-level security on, PostgreSQL itself does not quote the row.
     change(own_url, "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY")
     with psycopg.connect(own_url) as admin, pytest.raises(psycopg.Error) as control:
         admin.execute(
             "INSERT INTO tasks (user_id, id, title) VALUES (%s, gen_random_uuid(), 's3cret')",
             [OWNER],
         )
-    assert "s3cret" in str(control.value), "the database does quote the row"
+    assert "s3cret" in str(control.value), "PostgreSQL did not quote the row"
     for driver in DRIVERS.values():
         with driver(own_url) as run, pytest.raises(DatabaseFault) as raised:
             run(create_task(OWNER, CREATE))
         assert "s3cret" not in str(raised.value.__cause__)
 
 
-def test_the_tenants_role_is_missing_refused_or_there(cluster: embedded.Server) -> None:
+def test_each_state_of_the_tenant_role_has_its_error(cluster: embedded.Server) -> None:
     change(cluster.url, "CREATE ROLE app LOGIN PASSWORD 'app'", "CREATE DATABASE app_db")
     owner_url = cluster.url_for("app_db")
     login = psycopg.conninfo.conninfo_to_dict(owner_url)
     app_url = f"postgresql://app:app@{login['host']}:{login['port']}/app_db"
     absent = get_task(OWNER, create_task(OWNER, CREATE).args[0])  # type: ignore[arg-type]
 
-    def all_ways(url: str, expected: type[TaskcoreError], sqlstate: str | None) -> None:
+    def expect(url: str, expected: type[TaskcoreError], sqlstate: str | None) -> None:
         for runner in RUNNERS.values():
             with runner(url) as run, pytest.raises(expected) as raised:
                 run(absent)
             assert sqlstate is None or is_ours(raised.value, sqlstate)
             assert isinstance(raised.value, DatabaseNotReady) is (sqlstate is not None)
 
-    all_ways(owner_url, TenantRoleMissing, "22023")
+    expect(owner_url, TenantRoleMissing, "22023")
     migrations.upgrade(owner_url)
     change(owner_url, f"INSERT INTO users (id) VALUES ('{OWNER}')")
-    all_ways(owner_url, TaskNotFound, None)
-    all_ways(app_url, TenantRoleRefused, "42501")
+    expect(owner_url, TaskNotFound, None)
+    expect(app_url, TenantRoleRefused, "42501")
     change(owner_url, "GRANT taskcore_tenant TO app")
-    all_ways(app_url, TaskNotFound, None)
+    expect(app_url, TaskNotFound, None)

@@ -1,4 +1,4 @@
-"""What may come in: every rule of the two input schemas. What is stored comes back as it was."""
+"""Every rule of the two input schemas; stored text comes back unchanged."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def test_a_description_has_up_to_10000_characters(
 
 @each_schema
 @pytest.mark.parametrize("completed", ["yes", "true", 1, 0, 1.0, None])
-def test_completed_is_a_boolean_and_nothing_like_one(
-    schema: type[BaseModel], completed: object
-) -> None:
+def test_completed_accepts_only_booleans(schema: type[BaseModel], completed: object) -> None:
     with pytest.raises(ValidationError) as refused:
         schema.model_validate({"title": "x", "completed": completed})
     assert [error["loc"] for error in refused.value.errors()] == [("completed",)]
@@ -64,7 +62,9 @@ def test_completed_is_a_boolean_and_nothing_like_one(
 @each_schema
 @pytest.mark.parametrize("field", ["title", "description"])
 @pytest.mark.parametrize("text", UNSTORABLE, ids=["NUL", "high surrogate", "low surrogate"])
-def test_what_cannot_be_stored_is_refused(schema: type[BaseModel], field: str, text: str) -> None:
+def test_characters_that_cannot_be_stored_are_refused(
+    schema: type[BaseModel], field: str, text: str
+) -> None:
     with pytest.raises(ValidationError):
         schema.model_validate({"title": "x", field: text})
     with pytest.raises(ValidationError):
@@ -79,7 +79,7 @@ def test_unknown_fields_are_ignored(schema: type[BaseModel]) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"nonsense": 1}, {"user_id": "bob"}])
-def test_an_update_changes_something(body: dict[str, object]) -> None:
+def test_an_update_needs_at_least_one_field(body: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="at least one of title, description, completed"):
         TaskUpdate.model_validate(body)
     for field in ({"title": "x"}, {"description": None}, {"completed": False}):
@@ -94,23 +94,23 @@ def test_the_update_of_the_json_schema_has_no_default_and_no_null_title() -> Non
     assert (properties["title"]["type"], properties["completed"]["type"]) == ("string", "boolean")
     assert {"type": "null"} in properties["description"]["anyOf"]
     assert "required" not in shown
-    # The control: a default does show where there is one.
+    # Control: a default that exists is shown.
     assert TaskCreate.model_json_schema()["properties"]["completed"]["default"] is False
 
 
 @pytest.mark.parametrize("task", [TaskCreate(title="x"), TaskUpdate(title="x")])
-def test_nothing_is_assigned_past_the_checks(task: BaseModel) -> None:
+def test_fields_cannot_be_assigned_after_validation(task: BaseModel) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         setattr(task, "title", "\0")  # noqa: B010
     assert task.model_dump(include={"title"}) == {"title": "x"}
 
 
-clean = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80)
+storable = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80)
 stored = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
 @stored
-@given(title=clean.filter(str.strip).map("x".__add__), description=st.none() | clean)
+@given(title=storable.filter(str.strip).map("x".__add__), description=st.none() | storable)
 @example(title="x" * 500, description="\U0001f600" * 10_000)
 @example(title="'; DROP TABLE tasks --", description="%s %(x)s $1 :x \\ \x01\x7f\r\n")
 @example(title="\ufeffe\u0301\u202e\ufffe", description="")
@@ -125,17 +125,17 @@ def test_text_comes_back_as_it_was_stored(
         assert (found.title, found.description) == (body.title, description)
 
 
-unclean = st.builds(
+unstorable = st.builds(
     lambda before, bad, after: before + bad + after,
-    clean,
+    storable,
     st.sampled_from("\0\ud800\udbff\udc00\udfff"),
-    clean,
+    storable,
 )
 
 
 @each_schema
-@given(text=unclean, field=st.sampled_from(["title", "description"]))
-def test_unclean_text_never_gets_into_a_schema(
+@given(text=unstorable, field=st.sampled_from(["title", "description"]))
+def test_text_with_an_unstorable_character_is_always_refused(
     schema: type[BaseModel], text: str, field: str
 ) -> None:
     body: dict[str, Any] = {"title": "x", field: text}

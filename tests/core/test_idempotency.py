@@ -1,4 +1,4 @@
-"""An idempotency key makes of any number of creates one task."""
+"""Creates with the same idempotency key make one task."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_50_threads_with_one_key_make_one_task(db: Database, alice: str) -> None
     with ThreadPoolExecutor(CLIENTS) as threads:
         made = list(threads.map(create, range(CLIENTS)))
     assert one_was_made(made)
-    assert len({task.title for task in made}) == 1, "everybody sees the body that won"
+    assert len({task.title for task in made}) == 1, "the creates returned different bodies"
     assert len(db.run(list_tasks(alice))) == 1
 
 
@@ -60,14 +60,14 @@ async def test_50_coroutines_with_one_key_make_one_task(adb: AsyncDatabase, alic
 
 
 async def test_50_coroutines_without_a_key_make_50(adb: AsyncDatabase, alice: str) -> None:
-    """The control: it is the key that makes them one."""
+    """Control: without a key each create makes a task."""
     body = TaskCreate(title="one")
     made = await asyncio.gather(*(adb.run(create_task(alice, body)) for _ in range(CLIENTS)))
     assert not one_was_made(made)
     assert len(await adb.run(list_tasks(alice))) == CLIENTS
 
 
-def test_the_first_body_wins(run: Run, alice: str) -> None:
+def test_the_first_body_is_kept(run: Run, alice: str) -> None:
     first = run(create_task(alice, TaskCreate(title="first"), idempotency_key="k"))
     second = run(
         create_task(alice, TaskCreate(title="second", completed=True), idempotency_key="k")
@@ -105,7 +105,7 @@ def test_deleting_frees_the_key(run: Run, alice: str) -> None:
     assert run(get_task(alice, second.id)).title == "second"
 
 
-def test_creating_and_deleting_at_once_never_fails(db: Database, alice: str) -> None:
+def test_concurrent_creates_and_deletes_never_fail(db: Database, alice: str) -> None:
     create = create_task(alice, TaskCreate(title="one"), idempotency_key="k")
     task = db.run(create)
     delete = delete_task(alice, task.id)
@@ -116,18 +116,18 @@ def test_creating_and_deleting_at_once_never_fails(db: Database, alice: str) -> 
         return sum(not db.run(create).replayed for _ in range(50))
 
     def deletes() -> int:
-        gone = 0
+        deleted = 0
         start.wait(timeout=30)
         for _ in range(50):
             with suppress(TaskNotFound):
-                gone += db.run(delete) == task.id
-        return gone
+                deleted += db.run(delete) == task.id
+        return deleted
 
     with ThreadPoolExecutor(4) as threads:
         running = [threads.submit(work) for work in (creates, creates, deletes, deletes)]
-        made_1, made_2, gone_1, gone_2 = (work.result(timeout=60) for work in running)
+        made_1, made_2, deleted_1, deleted_2 = (work.result(timeout=60) for work in running)
     left = len(db.run(list_tasks(alice)))
-    assert 1 + made_1 + made_2 - gone_1 - gone_2 == left
+    assert 1 + made_1 + made_2 - deleted_1 - deleted_2 == left
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "ä", "a\n", "\0", 1, b"k"])

@@ -1,4 +1,4 @@
-"""Task ids: new ones sort as they were made, derived ones depend on owner and key alone."""
+"""Task ids: new ids sort in the order of creation; derived ids depend on owner and key only."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def test_a_new_id_is_a_uuid_7_of_now() -> None:
     assert before <= new.int >> 80 <= after
 
 
-def test_new_ids_sort_as_they_were_made() -> None:
+def test_new_ids_sort_in_the_order_of_creation() -> None:
     made = []
     for _ in range(200):
         made.append(new_task_id())
         tick = time.time_ns()
-        while time.time_ns() - tick < 1000:  # the finest that the id's clock can tell apart
+        while time.time_ns() - tick < 1000:  # the resolution of the id's clock
             pass
     assert made == sorted(made)
 
@@ -44,7 +44,7 @@ def test_a_derived_id_is_a_uuid_8_and_always_the_same(owner: str, key: str) -> N
 
 
 def test_a_derived_id_stays_the_same_in_every_release() -> None:
-    """A retry may come after an upgrade."""
+    """A client may retry a create after the server has been upgraded."""
     assert str(derived_task_id("user_1", "key_1")) == "0a9a999a-b46a-8ea6-82ea-11ec5c9b0922"
 
 

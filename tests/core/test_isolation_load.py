@@ -1,7 +1,7 @@
-"""Many clients on few connections: nobody sees another's row, not even without the predicate.
+"""Many clients on few connections: none gets another owner's row, even without the first lock.
 
-Row-level security has to be bound anew for each operation. The control binds it as one would
-without a thought for the pool, once for each client, and is seen to leak.
+Each operation binds its owner anew. The control binds once for each client, as if the pool gave
+every client its own connection; the test sees that it leaks.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from taskcore.execution import wire
 from taskcore.execution.op import Row, Statement, rows
 from taskcore.tenancy import TENANT_ROLE
 
-# What a client asks for, and is sent: the result, or the miss.
+# A client yields operations; it is sent the result of each one, or its miss.
 Client: TypeAlias = Generator[Op[Any], Any, None]
 
 CLIENTS = 32
 POOL: dict[str, Any] = {"min_size": 4, "max_size": 4, "timeout": 60.0, **DATABASE_OPTIONS}
-# With both locks and with one: together 20,000 operations of each driver.
+# With both locks and with one: 20,000 operations of each driver in all.
 TURNS = {"ci": 10_000 // CLIENTS + 1, "quick": 1_000 // CLIENTS + 1}
 HITS: list[Callable[[str, UUID], Op[Any]]] = [get_task, toggle_task]
 MISSES = [*HITS, delete_task]
 
 
-def careful(owner: str, kept: UUID, foreign: UUID, seen: list[object]) -> Client:
-    """One user's share; `seen` takes whatever is not as if nobody else were there."""
-    chance = random.Random(owner)
+def mixed_operations(owner: str, kept: UUID, foreign: UUID, seen: list[object]) -> Client:
+    """The operations of one owner; `seen` collects each result that another owner has changed."""
+    rng = random.Random(owner)
     own = [kept]
     for turn in range(TURNS[settings.get_current_profile_name()]):
         if turn % 5 == 0:
@@ -61,19 +61,19 @@ def careful(owner: str, kept: UUID, foreign: UUID, seen: list[object]) -> Client
             seen += {task.id for task in found} ^ set(own)
             seen += [task for task in found if (task.user_id, task.title) != (owner, owner)]
         elif turn % 5 == 2:
-            task = chance.choice(own)
-            got = yield chance.choice(HITS)(owner, task)
+            task = rng.choice(own)
+            got = yield rng.choice(HITS)(owner, task)
             seen += [got] * ((got.user_id, got.title, got.id) != (owner, owner, task))
         elif turn % 5 == 3:
-            miss = yield chance.choice(MISSES)(owner, foreign)
+            miss = yield rng.choice(MISSES)(owner, foreign)
             seen += [miss] * (type(miss) is not NotTaskOwner)
         else:
-            gone = yield delete_task(owner, own[-1])
-            seen += [gone] * (gone != own.pop())
+            deleted = yield delete_task(owner, own[-1])
+            seen += [deleted] * (deleted != own.pop())
 
 
-def careless(owner: str, kept: UUID, foreign: UUID, seen: list[object]) -> Client:
-    """Binds once, for as long as its connection lasts, as if it were its own."""
+def bound_once(owner: str, kept: UUID, foreign: UUID, seen: list[object]) -> Client:
+    """Bind the owner once, for the life of the connection, as if no other client used it."""
     yield Op(owner, lambda owner: rows(_FOR_THE_SESSION, owner=owner), (), list[Row])
     for _ in range(10):
         found = yield list_tasks(owner)
@@ -119,11 +119,11 @@ def in_tasks(url: str, clients: list[Client]) -> int:
             done += 1
         return done
 
-    async def all_of_them() -> int:
+    async def run_all() -> int:
         async with AsyncDatabase(url, **POOL) as database:
             return sum(await asyncio.gather(*(work(database, client) for client in clients)))
 
-    return asyncio.run(all_of_them())
+    return asyncio.run(run_all())
 
 
 def _next(client: Client, outcome: Any) -> Op[Any] | None:
@@ -134,13 +134,13 @@ def _next(client: Client, outcome: Any) -> Op[Any] | None:
 
 
 @pytest.fixture(params=[in_threads, in_tasks])
-def together(request: pytest.FixtureRequest) -> Callable[[str, list[Client]], int]:
+def run_together(request: pytest.FixtureRequest) -> Callable[[str, list[Client]], int]:
     return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture
 def tasks_by_owner(db: Database, make_user: Callable[[], str]) -> dict[str, UUID]:
-    """Users with a task each."""
+    """Owners with one task each."""
     owners = [make_user() for _ in range(CLIENTS)]
     return {owner: db.run(create_task(owner, TaskCreate(title=owner))).id for owner in owners}
 
@@ -158,30 +158,30 @@ def _clients(
 
 
 @pytest.mark.parametrize("locks", ["both locks", "row-level security alone"])
-def test_nobody_sees_a_foreign_row_with(
+def test_no_client_gets_a_foreign_row(
     locks: str,
-    together: Callable[[str, list[Client]], int],
+    run_together: Callable[[str, list[Client]], int],
     served_url: str,
     tasks_by_owner: dict[str, UUID],
     request: pytest.FixtureRequest,
 ) -> None:
     if locks != "both locks":
         request.getfixturevalue("predicate_off")
-    clients, seen = _clients(tasks_by_owner, careful)
-    done = together(served_url, clients)
+    clients, seen = _clients(tasks_by_owner, mixed_operations)
+    done = run_together(served_url, clients)
     assert seen == []
     assert done == CLIENTS * TURNS[settings.get_current_profile_name()]
 
 
 @pytest.mark.usefixtures("predicate_off")
 def test_row_level_security_that_is_bound_once_for_each_client_leaks(
-    together: Callable[[str, list[Client]], int],
+    run_together: Callable[[str, list[Client]], int],
     served_url: str,
     tasks_by_owner: dict[str, UUID],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control: the same pool, the same clients at once; a foreign row would be seen."""
+    """Control: with the same pool and the same clients, a foreign row is seen."""
     monkeypatch.setattr(wire, "BIND_OWNER", _FOR_NOTHING)
-    clients, seen = _clients(tasks_by_owner, careless)
-    together(served_url, clients)
+    clients, seen = _clients(tasks_by_owner, bound_once)
+    run_together(served_url, clients)
     assert seen != []

@@ -1,7 +1,7 @@
-"""Several users at random, through both drivers at once, against a model kept in plain Python.
+"""Random operations of several owners, through both drivers, against a model in plain Python.
 
-After each step every user's list has to be the model's. A miss has to be the one that the model
-says, so that nobody is told "not yours" where there is nothing, or the other way round.
+After each step every owner's list must be the model's. A miss must be the model's too, so that
+NotTaskOwner and TaskNotFound are never confused.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from taskcore import (
     update_task,
 )
 
-# The steps of one example, and the least that all of them have to come to.
+# The steps of one example, and the minimum number of operations of all examples.
 STEPS = {"ci": (75, 5_000), "quick": (45, 500)}
 NEVER = datetime(2001, 2, 3, tzinfo=UTC)
-NOBODY = "nobody"
+UNKNOWN = "unknown"
 
 users = st.integers(0, 3)  # the last one does not exist
 titles = st.text("abc é", min_size=1, max_size=4).filter(str.strip)
 drivers = st.booleans()
-wishes = st.sampled_from(["any", "current", "stale", "either", "never"])
+if_versions = st.sampled_from(["any", "current", "stale", "either", "never"])
 Pick: TypeAlias = tuple[str, int]
 picks = st.tuples(
     st.sampled_from(["own", "own", "foreign", "deleted", "random"]), st.integers(0, 99)
@@ -60,7 +60,7 @@ class Isolation(RuleBasedStateMachine):
     def __init__(self, runs: tuple[Run, Run], owners: list[str], taken: Iterator[int]):
         super().__init__()
         self.runs = runs
-        self.owners = [*owners, NOBODY]
+        self.owners = [*owners, UNKNOWN]
         self.count: Callable[[], int] = lambda: next(taken)
         self.turns = cycle(runs)
         self.tasks: dict[str, dict[UUID, TaskRead]] = {owner: {} for owner in owners}
@@ -78,7 +78,7 @@ class Isolation(RuleBasedStateMachine):
 
     @rule(user=users, title=titles, pick=picks, driver=drivers)
     def create_with_an_id(self, user: int, title: str, pick: Pick, driver: bool) -> None:
-        """Nobody draws another user's id; if somebody did, it would be a task of their own."""
+        """Create with an id that another owner may have: it becomes a separate task."""
         draft, owner = TaskCreate(title=title), self.owners[user]
         new = {f"new_{name}": value for name, value in draft}
         with_this_id = replace(create_task(owner, draft), args=(self.pick(owner, pick), new))
@@ -88,37 +88,39 @@ class Isolation(RuleBasedStateMachine):
     def get(self, user: int, pick: Pick, driver: bool) -> None:
         self.on(driver, user, pick, "any", lambda owner, task, _: get_task(owner, task), _nothing)
 
-    @rule(user=users, pick=picks, wish=wishes, driver=drivers)
-    def toggle(self, user: int, pick: Pick, wish: str, driver: bool) -> None:
+    @rule(user=users, pick=picks, if_version=if_versions, driver=drivers)
+    def toggle(self, user: int, pick: Pick, if_version: str, driver: bool) -> None:
         def change(before: TaskRead) -> dict[str, Any]:
             return {"completed": not before.completed}
 
-        self.on(driver, user, pick, wish, _with(toggle_task), change)
+        self.on(driver, user, pick, if_version, _with(toggle_task), change)
 
-    @rule(user=users, pick=picks, wish=wishes, done=st.booleans(), driver=drivers)
-    def set_completed(self, user: int, pick: Pick, wish: str, done: bool, driver: bool) -> None:
+    @rule(user=users, pick=picks, if_version=if_versions, done=st.booleans(), driver=drivers)
+    def set_completed(
+        self, user: int, pick: Pick, if_version: str, done: bool, driver: bool
+    ) -> None:
         change = {"completed": done}
-        self.on(driver, user, pick, wish, _with(set_task_completed, done), lambda _: change)
+        self.on(driver, user, pick, if_version, _with(set_task_completed, done), lambda _: change)
 
-    @rule(user=users, pick=picks, wish=wishes, fields=changes, driver=drivers)
+    @rule(user=users, pick=picks, if_version=if_versions, fields=changes, driver=drivers)
     def update(
-        self, user: int, pick: Pick, wish: str, fields: dict[str, Any], driver: bool
+        self, user: int, pick: Pick, if_version: str, fields: dict[str, Any], driver: bool
     ) -> None:
         asked = TaskUpdate(**fields)
         change = asked.model_dump(exclude_unset=True)
-        self.on(driver, user, pick, wish, _with(update_task, asked), lambda _: change)
+        self.on(driver, user, pick, if_version, _with(update_task, asked), lambda _: change)
 
-    @rule(user=users, pick=picks, wish=wishes, driver=drivers)
-    def delete(self, user: int, pick: Pick, wish: str, driver: bool) -> None:
-        self.on(driver, user, pick, wish, _with(delete_task), None)
+    @rule(user=users, pick=picks, if_version=if_versions, driver=drivers)
+    def delete(self, user: int, pick: Pick, if_version: str, driver: bool) -> None:
+        self.on(driver, user, pick, if_version, _with(delete_task), None)
 
     @rule(driver=drivers)
-    def list_of_nobody(self, driver: bool) -> None:
+    def list_of_an_unknown_owner(self, driver: bool) -> None:
         self.count()
-        assert self.outcome(driver, list_tasks(NOBODY)) is UnknownUser
+        assert self.outcome(driver, list_tasks(UNKNOWN)) is UnknownUser
 
     @invariant()
-    def every_list_is_the_models(self) -> None:
+    def every_list_equals_the_model(self) -> None:
         for owner, own in self.tasks.items():
             newest_first = sorted(own.values(), key=lambda task: (task.created_at, task.id))[::-1]
             assert next(self.turns)(list_tasks(owner)) == newest_first
@@ -126,7 +128,7 @@ class Isolation(RuleBasedStateMachine):
     def made(self, driver: bool, op: Op[Any], draft: TaskCreate) -> None:
         self.count()
         created = self.outcome(driver, op)
-        if op.owner == NOBODY:
+        if op.owner == UNKNOWN:
             assert created is UnknownUser
             return
         own, task = self.tasks[op.owner], TaskRead(**created.model_dump())
@@ -144,15 +146,15 @@ class Isolation(RuleBasedStateMachine):
         driver: bool,
         user: int,
         pick: Pick,
-        wish: str,
+        if_version: str,
         make: Callable[[str, UUID, list[datetime] | None], Op[Any]],
         change: Callable[[TaskRead], dict[str, Any]] | None,
     ) -> None:
-        """An operation on one task; `change` is what it does to it, None that it deletes it."""
+        """Run an operation on one task; `change` gives the changed fields, None means a delete."""
         self.count()
         owner = self.owners[user]
         task = self.pick(owner, pick)
-        expected = self.expected(owner, task, wish)
+        expected = self.expected(owner, task, if_version)
         got = self.outcome(driver, make(owner, task, expected))
         missed = self.miss(owner, task, expected)
         if missed is not None:
@@ -175,8 +177,8 @@ class Isolation(RuleBasedStateMachine):
             return type(missed)
 
     def miss(self, owner: str, task: UUID, expected: list[datetime] | None) -> Any:
-        """The miss that the model foresees; None for a hit."""
-        if owner == NOBODY:
+        """The miss that the model expects, or None if the operation finds its task."""
+        if owner == UNKNOWN:
             return UnknownUser
         own = self.tasks[owner].get(task)
         if own is None:
@@ -201,7 +203,7 @@ class Isolation(RuleBasedStateMachine):
         some = known.get(kind)
         return some[number % len(some)] if some else uuid4()
 
-    def expected(self, owner: str, task: UUID, wish: str) -> list[datetime] | None:
+    def expected(self, owner: str, task: UUID, if_version: str) -> list[datetime] | None:
         own = self.tasks.get(owner, {}).get(task)
         current = [own.updated_at] if own else []
         stale = [version for version in self.past.get(task, []) if version not in current]
@@ -211,7 +213,7 @@ class Isolation(RuleBasedStateMachine):
             "stale": stale,
             "either": stale + current,
             "never": [NEVER],
-        }[wish]
+        }[if_version]
 
 
 def _nothing(_: TaskRead) -> dict[str, Any]:
@@ -224,16 +226,16 @@ def _with(
     return lambda owner, task, expected: make(owner, task, *arguments, if_version=expected)
 
 
-def test_every_user_sees_what_the_model_says(
+def test_every_result_is_the_models(
     served_url: str, db: Database, make_user: Callable[[], str]
 ) -> None:
     steps, least = STEPS[settings.get_current_profile_name()]
     taken = count()
     with DRIVERS["awaiting"](served_url) as awaited:
 
-        class Here(Isolation):
+        class BoundIsolation(Isolation):
             def __init__(self) -> None:
                 super().__init__((db.run, awaited), [make_user() for _ in range(3)], taken)
 
-        run_state_machine_as_test(Here, settings=settings(stateful_step_count=steps))
+        run_state_machine_as_test(BoundIsolation, settings=settings(stateful_step_count=steps))
     assert next(taken) >= least

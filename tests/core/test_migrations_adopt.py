@@ -1,4 +1,4 @@
-"""Tasks that are there can be pointed at another users table, in one step or not at all."""
+"""Existing tasks can be tied to another users table, in one transaction."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TARGET = (
 
 @pytest.fixture
 def tasks_url(own_url: str) -> str:
-    """Alice has a task; another users table is there, and empty."""
+    """A database in which alice has a task, with a second users table that is empty."""
     run_sql(own_url, "INSERT INTO users (id) VALUES ('alice')", BETTER_AUTH)
     assert operations_work(own_url, "alice")
     return own_url
 
 
-def test_foreign_key_and_function_move_together(tasks_url: str) -> None:
+def test_adopting_moves_the_foreign_key_and_the_function(tasks_url: str) -> None:
     run_sql(tasks_url, "INSERT INTO \"user\" VALUES ('alice'), ('carol')")
     with Database(tasks_url) as database, pytest.raises(UnknownUser):
         database.run(list_tasks("carol"))
@@ -42,7 +42,7 @@ def test_foreign_key_and_function_move_together(tasks_url: str) -> None:
     assert fetch_column(tasks_url, "SELECT user_id FROM tasks") == ["carol"]
 
 
-def test_a_table_that_misses_owners_is_refused(tasks_url: str, dump: Dump) -> None:
+def test_a_users_table_without_an_owner_of_tasks_is_refused(tasks_url: str, dump: Dump) -> None:
     before = dump(tasks_url)
     with pytest.raises(UsersTableRefused, match="does not know the owners of 1 tasks"):
         migrations.adopt_users(tasks_url, "user")
@@ -51,20 +51,20 @@ def test_a_table_that_misses_owners_is_refused(tasks_url: str, dump: Dump) -> No
     migrations.adopt_users(tasks_url, "user")
 
 
-def test_to_no_table_and_back(tasks_url: str, dump: Dump) -> None:
+def test_adopting_no_table_and_back_restores_the_schema(tasks_url: str, dump: Dump) -> None:
     before = dump(tasks_url)
     migrations.adopt_users(tasks_url, "none")
     assert fetch_column(tasks_url, TARGET) == []
     assert migrations.check(tasks_url) == []
-    assert operations_work(tasks_url, "whoever")
+    assert operations_work(tasks_url, "dave")
     with pytest.raises(UsersTableRefused, match="does not know the owners of 1 tasks"):
         migrations.adopt_users(tasks_url, "users")
-    run_sql(tasks_url, "INSERT INTO users (id) VALUES ('whoever')")
+    run_sql(tasks_url, "INSERT INTO users (id) VALUES ('dave')")
     migrations.adopt_users(tasks_url, "users")
     assert dump(tasks_url) == before
 
 
-def test_a_foreign_key_of_others_is_left_alone(tasks_url: str) -> None:
+def test_another_foreign_key_of_tasks_is_kept(tasks_url: str) -> None:
     run_sql(
         tasks_url,
         "CREATE TABLE aardvarks (id text PRIMARY KEY)",
@@ -89,7 +89,7 @@ def test_a_schema_that_is_behind_is_refused(own_url: str) -> None:
 
 @pytest.mark.parametrize("table", ["public.accounts", 'auth."Accounts"', '"My Auth".accounts'])
 @pytest.mark.parametrize("how", ["upgrade", "adopt_users"])
-def test_a_table_of_another_role_carries_the_grant_that_it_needs(
+def test_the_refusal_of_another_roles_table_names_the_missing_grant(
     roles: Server,
     make_login: Callable[[str, str], None],
     make_owned: Callable[[str], str],

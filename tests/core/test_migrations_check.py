@@ -1,4 +1,4 @@
-"""The check finds nothing where nothing differs, leaves nothing behind and is in nobody's way."""
+"""The check reports nothing for a fresh upgrade, changes nothing and blocks no writer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from support.sql import run_sql
 from taskcore import migrations
 
 
-def test_the_migrations_make_what_the_models_say(own_url: str) -> None:
+def test_a_fresh_upgrade_has_no_differences(own_url: str) -> None:
     assert migrations.check(own_url) == []
 
 
-def test_it_leaves_nothing_behind(own_url: str, dump: Dump) -> None:
+def test_the_check_changes_nothing(own_url: str, dump: Dump) -> None:
     run_sql(own_url, "ALTER TABLE tasks DROP COLUMN description")
     before = dump(own_url)
     assert migrations.check(own_url) != []
@@ -25,8 +25,8 @@ def test_it_leaves_nothing_behind(own_url: str, dump: Dump) -> None:
     assert migrations.check(own_url) == migrations.check(own_url)
 
 
-@pytest.mark.usefixtures("url")  # so that no other database takes the role away meanwhile
-def test_it_says_how_far_the_schema_is_behind(empty_url: str) -> None:
+@pytest.mark.usefixtures("url")  # this database uses the role, so no other one drops it
+def test_the_check_reports_how_far_the_schema_is_behind(empty_url: str) -> None:
     migrations.upgrade(empty_url, "0001")
     found = migrations.check(empty_url)
     assert found[0] == "the schema is at 0001, not at 0003"
@@ -38,14 +38,14 @@ def test_it_says_how_far_the_schema_is_behind(empty_url: str) -> None:
 
 
 @pytest.mark.usefixtures("url")
-def test_an_empty_database_has_no_tasks(empty_url: str) -> None:
+def test_the_check_of_an_empty_database_reports_the_missing_table(empty_url: str) -> None:
     assert migrations.check(empty_url) == [
         "the schema is at nothing, not at 0003",
         "table tasks is missing",
     ]
 
 
-def test_several_at_once_all_find_nothing(own_url: str) -> None:
+def test_concurrent_checks_find_nothing(own_url: str) -> None:
     barrier = Barrier(4)
 
     def check(url: str) -> list[str]:
@@ -56,8 +56,8 @@ def test_several_at_once_all_find_nothing(own_url: str) -> None:
         assert list(threads.map(check, [own_url] * 4, timeout=60)) == [[]] * 4
 
 
-def test_it_is_in_no_writers_way(own_url: str) -> None:
-    """Locks conflict both ways: one that would hold writers up would have to wait for this one."""
+def test_the_check_blocks_no_writer(own_url: str) -> None:
+    """Lock conflicts are symmetric: a check that blocked writers would wait for this one."""
     with ThreadPoolExecutor(1) as thread, psycopg.connect(own_url) as writer:
         writer.execute("LOCK TABLE tasks, users, taskcore_version IN ROW EXCLUSIVE MODE")
         assert thread.submit(migrations.check, own_url).result(60) == []

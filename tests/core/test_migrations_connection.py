@@ -1,4 +1,4 @@
-"""A database that can't be reached is said so without its password; a pooler is gone round."""
+"""A failed connection is reported without the password; a pooler in the URL is bypassed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACTIONS: dict[str, Callable[[str], object]] = {
 }
 
 
-def elsewhere(url: str, port: int) -> str:
+def at_port(url: str, port: int) -> str:
     parts = urlsplit(as_login(url, "postgres", SECRET))
     return urlunsplit(parts._replace(netloc=f"postgres:{SECRET}@127.0.0.1:{port}"))
 
@@ -32,9 +32,9 @@ def elsewhere(url: str, port: int) -> str:
 def test_no_connection_is_an_error_of_ours_without_the_password(url: str, name: str) -> None:
     with closed_port() as port:
         for wrong in (
-            elsewhere(url, port),
+            at_port(url, port),
             as_login(url, "postgres", SECRET),
-            as_login(url, "nobody", SECRET),
+            as_login(url, "unknown", SECRET),
             f"{url}_that_is_not",
         ):
             with pytest.raises(NoConnection) as refused:
@@ -44,13 +44,13 @@ def test_no_connection_is_an_error_of_ours_without_the_password(url: str, name: 
     assert migrations.current(url) == migrations.head()
 
 
-def test_a_url_that_is_none_is_refused_without_the_password() -> None:
+def test_a_url_of_another_database_system_is_refused_without_the_password() -> None:
     with pytest.raises(InvalidInput) as refused:
         migrations.current(f"mysql://postgres:{SECRET}@127.0.0.1/x")
     assert SECRET not in str(refused.value)
 
 
-def test_the_name_of_a_pooler_leads_to_the_database_behind_it(empty_url: str) -> None:
+def test_a_pooler_url_connects_to_the_database_directly(empty_url: str) -> None:
     parts = urlsplit(empty_url)
     pooled = parts.netloc.replace("127.0.0.1", "localhost-pooler")
     assert pooled != parts.netloc
@@ -61,5 +61,5 @@ def test_the_name_of_a_pooler_leads_to_the_database_behind_it(empty_url: str) ->
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql+asyncpg", "postgresql+psycopg"])
-def test_urls_of_other_drivers_are_taken(own_url: str, scheme: str) -> None:
+def test_urls_of_other_drivers_are_accepted(own_url: str, scheme: str) -> None:
     assert migrations.current(own_url.replace("postgresql", scheme, 1)) == migrations.head()

@@ -108,16 +108,16 @@ DRIFTS = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "said"), DRIFTS.values(), ids=list(DRIFTS))
-def test_it_is_named(own_url: str, spoil: str, said: str) -> None:
+@pytest.mark.parametrize(("change", "expected"), DRIFTS.values(), ids=list(DRIFTS))
+def test_a_difference_is_named(own_url: str, change: str, expected: str) -> None:
     assert migrations.check(own_url) == []
-    run_sql(own_url, spoil)
+    run_sql(own_url, change)
     found = migrations.check(own_url)
-    assert any(sentence.startswith(said) for sentence in found), found
+    assert any(sentence.startswith(expected) for sentence in found), found
     assert len(found) <= 3
 
 
-def test_the_next_upgrade_does_not_hide_it(own_url: str) -> None:
+def test_an_upgrade_does_not_hide_a_difference(own_url: str) -> None:
     run_sql(own_url, EXTRA)
     migrations.upgrade(own_url)
     assert len(migrations.check(own_url)) == 1

@@ -1,4 +1,4 @@
-"""The check names what the tenant's role may do and should not."""
+"""The check names each right that the tenant role has and should not have."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ PK = "pk_tasks"
 FK = "fk_tasks_user_id"
 IX = "ix_tasks_id_user_id"
 
-# What was done to tasks, and how the sentence about it starts.
+# A change of `tasks`, and the start of the sentence that names it.
 TASKS = {
     "extra column": ("ADD due date", "column tasks.due is not expected: date"),
     "missing column": ("DROP description", "column tasks.description is missing"),
@@ -75,7 +75,7 @@ TASKS = {
     "unlogged": ("SET UNLOGGED", "table tasks is 'plain unlogged', not 'plain'"),
 }
 
-# Any other statement.
+# Other statements, and the start of the sentence.
 OTHERS = {
     "no index": (f"DROP INDEX {IX}", f"index {IX} on tasks is missing"),
     "extra index": ("CREATE INDEX x ON tasks (title)", "index x on tasks is not expected"),
@@ -109,23 +109,25 @@ OTHERS = {
     ),
 }
 DRIFTS = {
-    **{kind: (f"ALTER TABLE tasks {what}", said) for kind, (what, said) in TASKS.items()},
+    **{kind: (f"ALTER TABLE tasks {what}", expected) for kind, (what, expected) in TASKS.items()},
     **OTHERS,
 }
-# A policy keeps its column from being changed; what depends on users.id goes with it.
+# PostgreSQL does not change the type of a column that a policy uses.
 UNLOCKED = {"collation": "DROP POLICY taskcore_owner ON tasks"}
 
 
-@pytest.mark.parametrize(("spoil", "said"), DRIFTS.values(), ids=list(DRIFTS))
-def test_it_is_named(own_url: str, request: pytest.FixtureRequest, spoil: str, said: str) -> None:
+@pytest.mark.parametrize(("change", "expected"), DRIFTS.values(), ids=list(DRIFTS))
+def test_a_difference_is_named(
+    own_url: str, request: pytest.FixtureRequest, change: str, expected: str
+) -> None:
     assert migrations.check(own_url) == []
     kind = request.node.callspec.id
-    run_sql(own_url, *([UNLOCKED[kind]] if kind in UNLOCKED else []), spoil)
+    run_sql(own_url, *([UNLOCKED[kind]] if kind in UNLOCKED else []), change)
     found = migrations.check(own_url)
-    assert any(sentence.startswith(said) for sentence in found), found
+    assert any(sentence.startswith(expected) for sentence in found), found
 
 
-def test_an_adopted_users_table_is_its_owners_business(empty_url: str) -> None:
+def test_changes_of_an_adopted_users_table_are_no_differences(empty_url: str) -> None:
     run_sql(empty_url, "CREATE TABLE users (id text PRIMARY KEY)")
     migrations.upgrade(empty_url)
     run_sql(empty_url, "ALTER TABLE users ADD x int")

@@ -1,4 +1,4 @@
-"""The history of the schema runs up, down and up again, and knows where it is."""
+"""The revisions run up, down and up again, and the current one is known."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_step_by_step_is_the_same_schema(own_url: str, empty_url: str, dump: Dum
     assert dump(own_url) == at_once
 
 
-def test_tasks_outlive_the_second_lock_and_go_with_the_first_revision(own_url: str) -> None:
+def test_tasks_survive_a_downgrade_of_one_revision_and_not_one_to_base(own_url: str) -> None:
     run_sql(own_url, "INSERT INTO users (id) VALUES ('alice')")
     with Database(own_url) as database:
         task = database.run(create_task("alice", TaskCreate(title="kept", description="d")))
@@ -57,17 +57,17 @@ def test_tasks_outlive_the_second_lock_and_go_with_the_first_revision(own_url: s
 
 
 def test_an_upgrade_at_the_head_changes_nothing(own_url: str, dump: Dump) -> None:
-    before, said = dump(own_url), list[str]()
-    migrations.upgrade(own_url, report=said.append)
+    before, lines = dump(own_url), list[str]()
+    migrations.upgrade(own_url, report=lines.append)
     assert dump(own_url) == before
-    assert said == []
+    assert lines == []
 
 
 def test_each_revision_that_is_applied_is_reported(empty_url: str) -> None:
-    said: list[str] = []
-    migrations.upgrade(empty_url, report=said.append)
-    migrations.downgrade(empty_url, "0001", report=said.append)
-    steps = [line.partition(":")[0] for line in said if line.startswith(("up to", "down from"))]
+    lines: list[str] = []
+    migrations.upgrade(empty_url, report=lines.append)
+    migrations.downgrade(empty_url, "0001", report=lines.append)
+    steps = [line.partition(":")[0] for line in lines if line.startswith(("up to", "down from"))]
     assert steps == ["up to 0001", "up to 0002", "up to 0003", "down from 0003", "down from 0002"]
 
 
@@ -115,7 +115,7 @@ def test_code_runs_on_a_newer_schema(own_url: str) -> None:
     ],
     ids=["up", "down", "below the base"],
 )
-def test_a_way_that_is_not_there_is_refused(
+def test_an_unknown_target_revision_is_refused(
     own_url: str, dump: Dump, action: Callable[[str], None]
 ) -> None:
     before = dump(own_url)

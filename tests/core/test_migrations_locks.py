@@ -1,4 +1,4 @@
-"""A migration gives up on a lock in time and says who holds it; a killed one leaves nothing."""
+"""A migration gives up on a lock and names its holder; a killed migration changes nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def behind_url(own_url: str) -> str:
 
 @contextmanager
 def holding(url: str, statement: str) -> Iterator[int]:
-    """A long transaction of somebody else's, by its process."""
+    """Run a statement in a transaction that stays open; yield the id of its process."""
     with psycopg.connect(url) as connection:
         connection.execute(statement.encode())
         yield connection.info.backend_pid
@@ -47,7 +47,9 @@ WRITING_USERS = "INSERT INTO users (id) VALUES ('carol')"
 
 
 @pytest.mark.parametrize("held", [READING, "LOCK TABLE tasks IN SHARE MODE"])
-def test_an_upgrade_names_who_holds_the_tasks(behind_url: str, dump: Dump, held: str) -> None:
+def test_an_upgrade_names_the_process_that_holds_the_tasks(
+    behind_url: str, dump: Dump, held: str
+) -> None:
     before = dump(behind_url)
     with holding(behind_url, held) as pid:
         with pytest.raises(SchemaLocked, match=rf"held by process {pid}\); nothing was changed"):
@@ -68,7 +70,7 @@ def test_an_upgrade_names_who_holds_the_tasks(behind_url: str, dump: Dump, held:
     ],
     ids=["downgrade", "downgrade to base", "adopt_users"],
 )
-def test_whatever_else_changes_the_schema_names_them_too(
+def test_other_schema_changes_name_the_blocking_process(
     own_url: str, dump: Dump, action: Act, held: str
 ) -> None:
     before = dump(own_url)
@@ -80,7 +82,9 @@ def test_whatever_else_changes_the_schema_names_them_too(
     assert dump(own_url) != before
 
 
-def test_a_first_upgrade_names_who_writes_to_the_users(empty_url: str, dump: Dump) -> None:
+def test_a_first_upgrade_names_the_process_that_writes_to_the_users(
+    empty_url: str, dump: Dump
+) -> None:
     run_sql(empty_url, "CREATE TABLE users (id text PRIMARY KEY)")
     before = dump(empty_url)
     with holding(empty_url, WRITING_USERS) as pid:
@@ -90,14 +94,14 @@ def test_a_first_upgrade_names_who_writes_to_the_users(empty_url: str, dump: Dum
     migrations.upgrade(empty_url, lock_timeout=0.1)
 
 
-def test_who_waits_for_a_turn_in_vain_is_told_whose_it_is(
+def test_a_migration_that_waits_too_long_names_the_process_of_the_running_one(
     own_url: str, make_database: Callable[[], str]
 ) -> None:
     turn = f"SELECT pg_advisory_lock({lock._NUMBER})"
-    with holding(own_url, turn) as pid, holding(make_database(), turn) as elsewhere:
+    with holding(own_url, turn) as pid, holding(make_database(), turn) as other_pid:
         with pytest.raises(SchemaLocked, match=rf"process {pid}\)") as locked:
             migrations.upgrade(own_url, turn_timeout=0.1)
-        assert str(elsewhere) not in str(locked.value)
+        assert str(other_pid) not in str(locked.value)
     migrations.upgrade(own_url, turn_timeout=0.1)
 
 
@@ -113,7 +117,7 @@ def test_a_statement_that_takes_too_long_is_stopped(behind_url: str, dump: Dump)
 
 
 @pytest.mark.parametrize("start", ["nothing", "0001"])
-def test_a_killed_migration_leaves_nothing_and_the_next_one_succeeds(
+def test_a_killed_migration_changes_nothing_and_the_next_one_succeeds(
     empty_url: str, dump: Dump, start: str
 ) -> None:
     run_sql(empty_url, "CREATE TABLE users (id text PRIMARY KEY)")

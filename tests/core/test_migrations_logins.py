@@ -1,4 +1,4 @@
-"""Each kind of login that may own a database can migrate it, or is told what a DBA has to do."""
+"""Each kind of login that may own a database can migrate it, or gets the SQL for a DBA."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_login_that_may_create_roles_migrates_and_works(
         assert made_by_taskcore(url) == ["taskcore_version"]
 
 
-def test_a_login_that_may_not_create_roles_carries_the_sql_for_the_dba(
+def test_a_login_that_may_not_create_roles_gets_the_sql_for_the_dba(
     roles: Server, make_login: MakeLogin, make_owned: MakeOwned
 ) -> None:
     make_login('"odd Owner"', "")
@@ -70,15 +70,15 @@ def test_a_login_that_may_not_create_roles_carries_the_sql_for_the_dba(
     assert operations_work(url, "alice")
 
 
-def test_a_login_that_may_not_take_a_role_of_others_is_told_so(
+def test_an_upgrade_reports_that_the_login_may_not_take_the_role(
     roles: Server, make_login: MakeLogin, make_owned: MakeOwned
 ) -> None:
     make_login("first", "CREATEROLE")
     make_login("second", "")
     migrations.upgrade(make_owned("first"))
-    url, said = make_owned("second"), list[str]()
-    migrations.upgrade(url, report=said.append)
-    assert any("second may not take the role taskcore_tenant" in line for line in said)
+    url, lines = make_owned("second"), list[str]()
+    migrations.upgrade(url, report=lines.append)
+    assert any("second may not take the role taskcore_tenant" in line for line in lines)
     run_sql(url, "INSERT INTO users (id) VALUES ('alice')")
     with Database(url) as database, pytest.raises(TenantRoleRefused):
         database.run(list_tasks("alice"))
@@ -88,7 +88,7 @@ def test_a_login_that_may_not_take_a_role_of_others_is_told_so(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "mend"),
+    ("change", "repair"),
     [
         ("ALTER ROLE {} SUPERUSER", "ALTER ROLE {} NOSUPERUSER"),
         ("ALTER ROLE {} BYPASSRLS", "ALTER ROLE {} NOBYPASSRLS"),
@@ -97,32 +97,32 @@ def test_a_login_that_may_not_take_a_role_of_others_is_told_so(
     ],
     ids=["superuser", "bypasses", "logs in", "is a member"],
 )
-def test_a_role_that_would_open_the_lock_is_refused(
-    roles: Server, make_login: MakeLogin, make_owned: MakeOwned, spoil: str, mend: str
+def test_a_tenant_role_with_too_many_rights_is_refused(
+    roles: Server, make_login: MakeLogin, make_owned: MakeOwned, change: str, repair: str
 ) -> None:
     make_login("owner", "SUPERUSER")
     url = make_owned("owner")
-    run_sql(roles.url, "CREATE ROLE taskcore_tenant", spoil.format("taskcore_tenant"))
+    run_sql(roles.url, "CREATE ROLE taskcore_tenant", change.format("taskcore_tenant"))
     with pytest.raises(TenantRoleNotCreated, match="rights that would open the lock"):
         migrations.upgrade(url)
     assert made_by_taskcore(url, role_known=True) == []
 
-    run_sql(roles.url, mend.format("taskcore_tenant"))
+    run_sql(roles.url, repair.format("taskcore_tenant"))
     migrations.upgrade(url)
     assert migrations.check(url) == []
 
 
-def test_a_stranger_changes_and_learns_nothing(
+def test_a_login_without_rights_can_neither_migrate_nor_check(
     roles: Server, make_login: MakeLogin, make_owned: MakeOwned
 ) -> None:
     make_login("owner", "CREATEROLE")
-    make_login("stranger", "")
+    make_login("unprivileged", "")
     url = make_owned("owner")
     migrations.upgrade(url)
-    other = url.replace("//owner:", "//stranger:")
+    other = url.replace("//owner:", "//unprivileged:")
     for action in (migrations.current, migrations.check, migrations.upgrade, migrations.downgrade):
         with pytest.raises(MigrationFailed, match="use the owner of the schema"):
             action(other)
     assert migrations.check(url) == []
-    run_sql(roles.url, "GRANT owner TO stranger", "ALTER ROLE stranger SET role = owner")
+    run_sql(roles.url, "GRANT owner TO unprivileged", "ALTER ROLE unprivileged SET role = owner")
     assert migrations.check(other) == []

@@ -1,4 +1,4 @@
-"""Many migrations at once: of one database, and of several in a cluster that has no role yet."""
+"""Concurrent migrations: of one database, and of several in a cluster without the tenant role."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATABASES = 12
 
 @pytest.fixture
 def processes() -> Iterator[Executor]:
-    """Real processes, forked from one that has imported what they need."""
+    """Processes that are forked from a server process with the imports done."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["taskcore.schema"])
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as executor:
@@ -44,7 +44,7 @@ def test_processes_that_upgrade_one_fresh_database_all_succeed(
 
 
 @pytest.mark.parametrize("attributes", ["SUPERUSER", "CREATEROLE BYPASSRLS"])
-def test_databases_that_need_the_role_at_once_all_get_it(
+def test_concurrent_upgrades_of_several_databases_all_get_the_role(
     roles: Server,
     make_login: Callable[[str, str], None],
     make_owned: Callable[[str], str],
@@ -54,9 +54,9 @@ def test_databases_that_need_the_role_at_once_all_get_it(
     make_login("owner", attributes)
     urls = [make_owned("owner") for _ in range(DATABASES)]
     for _ in range(2):
-        _upgrade_from_one_shot(roles, urls, processes)
+        _upgrade_after_a_rolled_back_role(roles, urls, processes)
         assert operations_work_for_a_new_user(urls)
-        # Now they fight over who takes it away.
+        # Now all of them try to drop the role.
         assert list(processes.map(migrations.downgrade, urls, ["base"] * DATABASES)) == [None] * 12
         run_sql(roles.url, "DROP ROLE IF EXISTS taskcore_tenant")
 
@@ -67,8 +67,8 @@ def operations_work_for_a_new_user(urls: list[str]) -> bool:
     return all(operations_work(url, "alice") for url in urls)
 
 
-def _upgrade_from_one_shot(roles: Server, urls: list[str], processes: Executor) -> None:
-    """All wait for a role that somebody else is about to make, and then is not made."""
+def _upgrade_after_a_rolled_back_role(roles: Server, urls: list[str], processes: Executor) -> None:
+    """All upgrades wait for another session that creates the role and then rolls back."""
     upgrade = partial(migrations.upgrade, lock_timeout=60)
     with psycopg.connect(roles.url) as blocker:
         blocker.execute("CREATE ROLE taskcore_tenant")
@@ -101,21 +101,21 @@ def test_the_role_stays_while_another_database_uses_it(
     first, second = make_owned("owner"), make_owned("owner")
     for url in (first, second):
         migrations.upgrade(url)
-    said: list[str] = []
-    migrations.downgrade(first, "base", report=said.append)
-    assert any("stays: another database uses it" in line for line in said)
+    lines: list[str] = []
+    migrations.downgrade(first, "base", report=lines.append)
+    assert any("stays: another database uses it" in line for line in lines)
     assert operations_work_for_a_new_user([second])
 
-    said.clear()
-    migrations.downgrade(second, "base", report=said.append)
-    assert not any("stays" in line for line in said)
+    lines.clear()
+    migrations.downgrade(second, "base", report=lines.append)
+    assert not any("stays" in line for line in lines)
     assert (
         fetch_column(roles.url, "SELECT rolname FROM pg_roles WHERE rolname = 'taskcore_tenant'")
         == []
     )
 
 
-def test_a_role_that_another_database_drops_before_its_first_use_is_made_again(
+def test_a_role_that_is_dropped_before_its_first_use_is_created_again(
     roles: Server, make_login: Callable[[str, str], None], make_owned: Callable[[str], str]
 ) -> None:
     make_login("owner", "CREATEROLE")

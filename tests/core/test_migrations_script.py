@@ -1,4 +1,4 @@
-"""The upgrade as a script for a DBA does in psql what the upgrade does online."""
+"""The upgrade as a script makes the same schema in psql as the upgrade online."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ ODD = 'CREATE TABLE "it\'s 100%" (id text PRIMARY KEY)'
 
 
 @pytest.mark.parametrize(
-    ("there", "wish", "table"),
+    ("existing", "chosen", "table"),
     [
         (None, None, "users"),
         (BETTER_AUTH, None, '"user"'),
         (BETTER_AUTH, "none", None),
         (ODD, "it's 100%", '"it\'s 100%"'),
     ],
-    ids=["nothing there", "Better Auth", "none", "odd name"],
+    ids=["no users table", "Better Auth", "none", "odd name"],
 )
 def test_the_script_makes_the_same_schema(
     make_database: Callable[[], str],
     dump: Dump,
     psql: Psql,
-    there: str | None,
-    wish: str | None,
+    existing: str | None,
+    chosen: str | None,
     table: str | None,
 ) -> None:
-    """Where it does not say so itself, it chooses the users table when it runs."""
+    """A script that names no users table chooses one when it runs."""
     offline, online = make_database(), make_database()
     for url in (offline, online):
-        run_sql(url, *([there] if there else []))
-    done = psql(offline, migrations.sql(users_table=wish))
+        run_sql(url, *([existing] if existing else []))
+    done = psql(offline, migrations.sql(users_table=chosen))
     assert done.returncode == 0, done.stderr
-    assert ("public.users was created" in done.stderr) is (there is None)
+    assert ("public.users was created" in done.stderr) is (existing is None)
 
-    migrations.upgrade(online, users_table=wish)
+    migrations.upgrade(online, users_table=chosen)
     assert dump(offline) == dump(online)
     assert migrations.current(offline) == migrations.head()
     assert migrations.check(offline) == []
@@ -49,7 +49,9 @@ def test_the_script_makes_the_same_schema(
     assert operations_work(offline, "alice")
 
 
-def test_the_variable_goes_into_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_script_names_the_users_table_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     unset = migrations.sql()
     monkeypatch.setenv("TASKCORE_USERS_TABLE", "auth.accounts")
     assert migrations.sql() == unset.replace(
@@ -58,7 +60,7 @@ def test_the_variable_goes_into_the_script(monkeypatch: pytest.MonkeyPatch) -> N
     assert migrations.sql(users_table="") == unset
 
 
-def test_a_script_that_fails_leaves_nothing(empty_url: str, dump: Dump, psql: Psql) -> None:
+def test_a_failed_script_changes_nothing(empty_url: str, dump: Dump, psql: Psql) -> None:
     run_sql(empty_url, "CREATE TABLE users (id uuid PRIMARY KEY)")
     before = dump(empty_url)
     done = psql(empty_url, migrations.sql())

@@ -1,6 +1,6 @@
 """The definitions of today and the history of revisions lead to the same schema.
 
-Today's are the models and `tenancy.py`; the revisions hold literals of their own.
+The definitions of today are the models and `tenancy.py`; the revisions hold their own literals.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def build_today(connection: Connection) -> None:
         connection.execute(text(script))
 
 
-@pytest.mark.usefixtures("url")  # so that the role exists
+@pytest.mark.usefixtures("url")  # its migration creates the tenant role
 def test_all_revisions_lead_to_the_definitions_of_today(
     own_url: str, make_database: Callable[[], str], dump: Dump
 ) -> None:
@@ -52,12 +52,12 @@ def test_all_revisions_lead_to_the_definitions_of_today(
     with engine.begin() as connection:
         build_today(connection)
     engine.dispose()
-    # The order in which columns were added is history, and no operation depends on it.
+    # Sorted, because the order of columns depends on when they were added, and changes nothing.
     by_revisions, by_definitions = sorted(dump(own_url)), sorted(dump(today_url))
     assert [line.rstrip(",") for line in by_revisions] == [
         line.rstrip(",") for line in by_definitions
     ]
-    # The control: a grant, a default or a word of the function that differs is seen.
+    # Control: a different grant, default or property of the function is seen.
     for change in (
         f"REVOKE DELETE ON public.tasks FROM {TENANT}",
         "ALTER TABLE public.tasks ALTER completed SET DEFAULT true",
@@ -68,9 +68,7 @@ def test_all_revisions_lead_to_the_definitions_of_today(
         assert sorted(dump(today_url)) != before
 
 
-def test_an_adoption_of_today_changes_nothing_that_the_revisions_made(
-    own_url: str, dump: Dump
-) -> None:
+def test_an_adoption_keeps_the_schema_that_the_revisions_made(own_url: str, dump: Dump) -> None:
     before = dump(own_url)
     migrations.adopt_users(own_url, "public.users")
     assert dump(own_url) == before

@@ -1,4 +1,4 @@
-"""Users live where they are found, where the operator says, in a table of ours, or elsewhere."""
+"""The users table is found, named by the operator, created by a migration, or not used."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ PARTED = (
     "CREATE TABLE part PARTITION OF parted FOR VALUES WITH (MODULUS 1, REMAINDER 0)"
 )
 MIXED = 'CREATE TABLE "Members" (id text PRIMARY KEY)'
-# Columns of the names that the function's arguments bear.
+# Columns with the names of the reason function's arguments.
 SHADOW = "CREATE TABLE shadow (id text PRIMARY KEY, owner text, task uuid)"
 
 
 @dataclass
 class Case:
-    """What is there, what is wished, and the table that it comes to."""
+    """The existing tables, the name that is given, and the table that is adopted."""
 
-    there: str
-    wish: str | None
+    existing: str
+    name: str | None
     table: str
 
 
@@ -50,7 +50,7 @@ ADOPTED = {
     "users": Case(PLAIN, None, "public.users"),
     "Better Auth": Case(BETTER_AUTH, None, 'public."user"'),
     "users before user": Case(f"{BETTER_AUTH}; {PLAIN}", None, "public.users"),
-    "an empty wish": Case(f"{BETTER_AUTH}; {PLAIN}", "", "public.users"),
+    "an empty name": Case(f"{BETTER_AUTH}; {PLAIN}", "", "public.users"),
     "named": Case(f"{BETTER_AUTH}; {PLAIN}", "user", 'public."user"'),
     "named, quoted": Case(f"{BETTER_AUTH}; {PLAIN}", '"user"', 'public."user"'),
     "in a schema": Case(f"{PLAIN}; {NAMED}", "auth.accounts", "auth.accounts"),
@@ -62,7 +62,7 @@ ADOPTED = {
 
 
 def users_table(url: str) -> list[str]:
-    """The table of the foreign key."""
+    """The table to which the foreign key refers."""
     return fetch_column(
         url,
         "SELECT format('%I.%I', nspname, relname) FROM pg_constraint k"
@@ -73,17 +73,17 @@ def users_table(url: str) -> list[str]:
 
 @pytest.mark.parametrize("case", ADOPTED.values(), ids=list(ADOPTED))
 def test_a_table_is_adopted(empty_url: str, case: Case) -> None:
-    run_sql(empty_url, case.there)
-    said: list[str] = []
-    migrations.upgrade(empty_url, users_table=case.wish, report=said.append)
-    assert f"users table: {case.table}" in said
+    run_sql(empty_url, case.existing)
+    lines: list[str] = []
+    migrations.upgrade(empty_url, users_table=case.name, report=lines.append)
+    assert f"users table: {case.table}" in lines
     assert users_table(empty_url) == [case.table]
     assert migrations.check(empty_url) == []
 
     run_sql(empty_url, f"INSERT INTO {case.table} (id) VALUES ('alice')")
     assert operations_work(empty_url, "alice")
     with Database(empty_url) as database, pytest.raises(UnknownUser):
-        database.run(list_tasks("nobody"))
+        database.run(list_tasks("unknown"))
     run_sql(empty_url, f"DELETE FROM {case.table}")
     assert fetch_column(empty_url, "SELECT count(*) FROM tasks") == [0]
 
@@ -92,7 +92,7 @@ def test_a_table_is_adopted(empty_url: str, case: Case) -> None:
     assert fetch_column(empty_url, f"SELECT id FROM {case.table}") == ["bob"]
 
 
-def test_the_variable_names_the_table_and_the_argument_is_stronger(
+def test_the_variable_names_the_table_and_the_argument_precedes_it(
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_sql(empty_url, PLAIN, BETTER_AUTH, *NAMED.split("; "))
@@ -104,37 +104,39 @@ def test_the_variable_names_the_table_and_the_argument_is_stronger(
     assert users_table(empty_url) == ['public."user"']
 
 
-def test_a_table_is_made_where_there_is_none_and_goes_with_the_tasks(empty_url: str) -> None:
-    said: list[str] = []
-    migrations.upgrade(empty_url, report=said.append)
-    assert "no users table was found: public.users was created" in said
+def test_a_missing_users_table_is_created_and_dropped_with_the_tasks(empty_url: str) -> None:
+    lines: list[str] = []
+    migrations.upgrade(empty_url, report=lines.append)
+    assert "no users table was found: public.users was created" in lines
     assert users_table(empty_url) == ["public.users"]
     migrations.downgrade(empty_url, "base")
     assert fetch_column(empty_url, "SELECT to_regclass('public.users')") == [None]
 
 
-def test_a_table_of_ours_stays_where_others_refer_to_it(own_url: str) -> None:
+def test_our_users_table_is_kept_while_other_tables_refer_to_it(own_url: str) -> None:
     run_sql(own_url, "CREATE TABLE invoices (payer text REFERENCES users (id))")
-    said: list[str] = []
-    migrations.downgrade(own_url, "base", report=said.append)
-    assert "public.users stays: other tables refer to it" in said
+    lines: list[str] = []
+    migrations.downgrade(own_url, "base", report=lines.append)
+    assert "public.users stays: other tables refer to it" in lines
     assert fetch_column(own_url, "SELECT to_regclass('public.tasks')") == [None]
     migrations.upgrade(own_url)
     assert migrations.check(own_url) == []
 
 
-@pytest.mark.parametrize("there", [None, PLAIN])
-def test_without_a_table_every_subject_is_a_user(empty_url: str, there: str | None) -> None:
-    run_sql(empty_url, *([there] if there else []))
+@pytest.mark.parametrize("existing", [None, PLAIN])
+def test_without_a_users_table_every_id_is_a_user(empty_url: str, existing: str | None) -> None:
+    run_sql(empty_url, *([existing] if existing else []))
     migrations.upgrade(empty_url, users_table="none")
     assert users_table(empty_url) == []
-    assert fetch_column(empty_url, "SELECT to_regclass('users') IS NOT NULL") == [there is not None]
+    assert fetch_column(empty_url, "SELECT to_regclass('users') IS NOT NULL") == [
+        existing is not None
+    ]
     assert migrations.check(empty_url) == []
-    assert operations_work(empty_url, "whoever")
+    assert operations_work(empty_url, "dave")
     with Database(empty_url) as database:
-        assert database.run(list_tasks("nobody")) == []
+        assert database.run(list_tasks("unknown")) == []
         with pytest.raises(TaskNotFound):
-            database.run(get_task("nobody", uuid4()))
+            database.run(get_task("unknown", uuid4()))
         task = database.run(create_task("alice", TaskCreate(title="hers")))
         with pytest.raises(NotTaskOwner):
-            database.run(get_task("nobody", task.id))
+            database.run(get_task("unknown", task.id))

@@ -1,4 +1,4 @@
-"""A users table that can't carry the foreign key is refused before anything is changed."""
+"""A users table to which no foreign key can refer is refused before anything is changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from taskcore import migrations
 from taskcore.errors import MigrationFailed, UsersTableRefused
 
 VIEW = "CREATE TABLE people (id text PRIMARY KEY); CREATE VIEW users AS SELECT id FROM people"
-# What is there, what is wished, and what the refusal says.
+# The existing tables, the name that is given, and a part of the message.
 REFUSED = {
     "uuid": ("CREATE TABLE users (id uuid PRIMARY KEY)", None, "has an id of type uuid"),
     "serial": ("CREATE TABLE users (id serial PRIMARY KEY)", None, "has an id of type integer"),
@@ -36,25 +36,25 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("there", "wish", "why"), REFUSED.values(), ids=list(REFUSED))
-def test_it_is_refused_and_nothing_is_left(
-    empty_url: str, dump: Dump, there: str, wish: str | None, why: str
+@pytest.mark.parametrize(("existing", "name", "why"), REFUSED.values(), ids=list(REFUSED))
+def test_an_unusable_users_table_is_refused_and_nothing_is_changed(
+    empty_url: str, dump: Dump, existing: str, name: str | None, why: str
 ) -> None:
-    run_sql(empty_url, there)
+    run_sql(empty_url, existing)
     before = dump(empty_url)
     with pytest.raises(UsersTableRefused) as refused:
-        migrations.upgrade(empty_url, users_table=wish)
+        migrations.upgrade(empty_url, users_table=name)
     assert why in str(refused.value)
     assert str(refused.value).endswith("; nothing was changed")
     assert dump(empty_url) == before
     assert migrations.current(empty_url) is None
 
-    # The control: it is the table that is refused.
+    # Control: without that users table the upgrade succeeds.
     migrations.upgrade(empty_url, users_table="none")
     assert migrations.check(empty_url) == []
 
 
-def test_tasks_of_others_are_not_touched(empty_url: str, dump: Dump) -> None:
+def test_a_tasks_table_that_is_not_ours_is_not_changed(empty_url: str, dump: Dump) -> None:
     run_sql(empty_url, "CREATE TABLE tasks (id int)", "INSERT INTO tasks VALUES (7)")
     before = dump(empty_url)
     with pytest.raises(MigrationFailed, match="exists already, and is not ours"):

@@ -1,4 +1,4 @@
-"""An operation that hits nothing says why."""
+"""An operation that finds no row raises the reason."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ALL: dict[str, Make] = {
     "list": lambda owner, _: list_tasks(owner),
     **ON_A_TASK,
 }
-# The misses of a write are told in the same order whether or not it expects a version.
+# A write checks the reasons in the same order whether or not it expects a version.
 BOTH = {**ON_A_TASK, **{f"{name} expecting": make for name, make in EXPECTING.items()}}
 
 
@@ -63,14 +63,16 @@ def task(run: Run, alice: str) -> TaskRead:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_user_who_does_not_exist(name: str, run: Run, task: TaskRead) -> None:
+def test_an_unknown_owner_raises_unknown_user(name: str, run: Run, task: TaskRead) -> None:
     with pytest.raises(UnknownUser):
-        run(ALL[name](f"nobody_{uuid4().hex}", task.id))
+        run(ALL[name](f"unknown_{uuid4().hex}", task.id))
     run(ALL[name](task.user_id, task.id))
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_task_of_somebody_else(name: str, run: Run, task: TaskRead, bob: str) -> None:
+def test_a_task_of_another_owner_raises_not_task_owner(
+    name: str, run: Run, task: TaskRead, bob: str
+) -> None:
     with pytest.raises(NotTaskOwner):
         run(BOTH[name](bob, task.id))
     (kept,) = run(list_tasks(task.user_id))
@@ -80,42 +82,44 @@ def test_a_task_of_somebody_else(name: str, run: Run, task: TaskRead, bob: str) 
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_task_that_never_was(name: str, run: Run, task: TaskRead) -> None:
+def test_an_unknown_task_id_raises_task_not_found(name: str, run: Run, task: TaskRead) -> None:
     with pytest.raises(TaskNotFound):
         run(BOTH[name](task.user_id, uuid4()))
     run(ON_A_TASK[name.removesuffix(" expecting")](task.user_id, task.id))
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_task_that_is_gone(name: str, run: Run, task: TaskRead) -> None:
+def test_a_deleted_task_raises_task_not_found(name: str, run: Run, task: TaskRead) -> None:
     run(delete_task(task.user_id, task.id))
     with pytest.raises(TaskNotFound):
         run(BOTH[name](task.user_id, task.id))
 
 
 @pytest.mark.parametrize("name", EXPECTING)
-def test_a_task_that_has_changed(name: str, run: Run, task: TaskRead) -> None:
+def test_a_stale_version_raises_stale_task(name: str, run: Run, task: TaskRead) -> None:
     with pytest.raises(StaleTask):
         run(EXPECTING[name](task.user_id, task.id))
     run(ON_A_TASK[name](task.user_id, task.id))
 
 
 @pytest.mark.parametrize("name", EXPECTING)
-def test_an_unknown_user_who_expects_a_version(name: str, run: Run, task: TaskRead) -> None:
+def test_an_unknown_owner_with_a_version_raises_unknown_user(
+    name: str, run: Run, task: TaskRead
+) -> None:
     with pytest.raises(UnknownUser):
-        run(EXPECTING[name](f"nobody_{uuid4().hex}", task.id))
+        run(EXPECTING[name](f"unknown_{uuid4().hex}", task.id))
 
 
 @pytest.mark.parametrize("name", ON_A_TASK)
 @pytest.mark.parametrize("task_id", [str(UUID(int=1)), 1, None])
-def test_what_is_no_id_is_refused_before_anything_is_sent(name: str, task_id: Any) -> None:
+def test_an_invalid_task_id_is_refused_before_anything_is_sent(name: str, task_id: Any) -> None:
     with pytest.raises(InvalidInput, match="task_id"):
         ON_A_TASK[name]("user_1", task_id)
     ON_A_TASK[name]("user_1", UUID(int=1))
 
 
 @pytest.mark.parametrize("completed", [1, "yes", None])
-def test_completed_is_a_boolean_or_nothing_is_sent(completed: Any) -> None:
+def test_an_invalid_completed_is_refused_before_anything_is_sent(completed: Any) -> None:
     with pytest.raises(InvalidInput, match="completed"):
         set_task_completed("user_1", UUID(int=1), completed)
     set_task_completed("user_1", UUID(int=1), True)

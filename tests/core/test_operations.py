@@ -1,4 +1,4 @@
-"""What each operation does, however it is run."""
+"""What each operation does, in both drivers and in a session."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from taskcore import (
 )
 
 
-def test_a_created_task_is_as_it_was_given(run: Run, alice: str) -> None:
+def test_a_created_task_has_the_given_fields(run: Run, alice: str) -> None:
     task = run(create_task(alice, TaskCreate(title="Buy milk", description="oat", completed=True)))
     assert (task.user_id, task.title, task.description) == (alice, "Buy milk", "oat")
     assert task.completed
@@ -33,12 +33,12 @@ def test_a_created_task_is_as_it_was_given(run: Run, alice: str) -> None:
     assert not task.replayed
 
 
-def test_a_task_is_open_and_undescribed_unless_said_otherwise(run: Run, alice: str) -> None:
+def test_a_task_is_open_and_has_no_description_by_default(run: Run, alice: str) -> None:
     task = run(create_task(alice, TaskCreate(title="Buy milk")))
     assert (task.description, task.completed) == (None, False)
 
 
-def test_get_and_list_give_what_create_gave(run: Run, alice: str) -> None:
+def test_get_and_list_return_the_created_task(run: Run, alice: str) -> None:
     created = run(create_task(alice, TaskCreate(title="Buy milk", description="oat")))
     got = run(get_task(alice, created.id))
     assert got.model_dump() == created.model_dump()
@@ -49,21 +49,21 @@ def test_a_list_is_empty_before_the_first_task(run: Run, alice: str) -> None:
     assert run(list_tasks(alice)) == []
 
 
-def test_a_list_holds_the_owners_tasks_alone(run: Run, alice: str, bob: str) -> None:
+def test_a_list_holds_only_the_owners_tasks(run: Run, alice: str, bob: str) -> None:
     hers = run(create_task(alice, TaskCreate(title="hers")))
     his = run(create_task(bob, TaskCreate(title="his")))
     assert [task.id for task in run(list_tasks(alice))] == [hers.id]
     assert [task.id for task in run(list_tasks(bob))] == [his.id]
 
 
-def test_the_newest_comes_first(run: Run, alice: str, admin: psycopg.Connection) -> None:
+def test_a_list_is_sorted_newest_first(run: Run, alice: str, admin: psycopg.Connection) -> None:
     ids = [run(create_task(alice, TaskCreate(title=str(n)))).id for n in range(3)]
     assert [task.id for task in run(list_tasks(alice))] == ids[::-1]
     admin.execute("UPDATE tasks SET created_at = now() + interval '1 day' WHERE id = %s", [ids[1]])
     assert [task.id for task in run(list_tasks(alice))] == [ids[1], ids[2], ids[0]]
 
 
-def test_tasks_of_one_moment_come_by_descending_id(
+def test_tasks_of_the_same_time_are_sorted_by_descending_id(
     run: Run, alice: str, admin: psycopg.Connection
 ) -> None:
     admin.execute(
@@ -88,12 +88,12 @@ def test_an_update_sets_the_given_fields_only(
     change: TaskUpdate, expected: tuple[str, str | None, bool], run: Run, alice: str
 ) -> None:
     old = TaskCreate(title="old", description="old", completed=True)
-    task, bystander = (run(create_task(alice, old)) for _ in range(2))
+    task, unchanged = (run(create_task(alice, old)) for _ in range(2))
     changed = run(update_task(alice, task.id, change))
     assert (changed.title, changed.description, changed.completed) == expected
     assert (changed.id, changed.created_at) == (task.id, task.created_at)
     assert run(get_task(alice, task.id)) == changed
-    assert run(get_task(alice, bystander.id)).model_dump() == bystander.model_dump()
+    assert run(get_task(alice, unchanged.id)).model_dump() == unchanged.model_dump()
 
 
 def test_toggle_completes_and_reopens(run: Run, alice: str) -> None:
@@ -104,19 +104,19 @@ def test_toggle_completes_and_reopens(run: Run, alice: str) -> None:
 
 
 @pytest.mark.parametrize("completed", [True, False])
-def test_set_completed_says_what_it_becomes(completed: bool, run: Run, alice: str) -> None:
+def test_set_completed_sets_the_given_value(completed: bool, run: Run, alice: str) -> None:
     task = run(create_task(alice, TaskCreate(title="one")))
     for _ in range(2):
         assert run(set_task_completed(alice, task.id, completed)).completed is completed
     assert run(get_task(alice, task.id)).completed is completed
 
 
-def test_delete_gives_the_id_of_what_is_gone(run: Run, alice: str) -> None:
-    task, bystander = (run(create_task(alice, TaskCreate(title="one"))) for _ in range(2))
+def test_delete_returns_the_id_of_the_deleted_task(run: Run, alice: str) -> None:
+    task, unchanged = (run(create_task(alice, TaskCreate(title="one"))) for _ in range(2))
     assert run(delete_task(alice, task.id)) == task.id
     with pytest.raises(TaskNotFound):
         run(get_task(alice, task.id))
-    assert [left.id for left in run(list_tasks(alice))] == [bystander.id]
+    assert [left.id for left in run(list_tasks(alice))] == [unchanged.id]
 
 
 def test_a_create_that_runs_twice_makes_one_task(run: Run, alice: str) -> None:
@@ -128,14 +128,16 @@ def test_a_create_that_runs_twice_makes_one_task(run: Run, alice: str) -> None:
 
 
 def test_two_creates_of_one_body_make_two_tasks(run: Run, alice: str) -> None:
-    """The control: what is repeated is the value, not its content."""
+    """Control: a repetition has the same id; the same body alone is no repetition."""
     body = TaskCreate(title="one")
     made, other = run(create_task(alice, body)), run(create_task(alice, body))
     assert (made.replayed, other.replayed) == (False, False)
     assert len(run(list_tasks(alice))) == 2
 
 
-async def test_one_value_serves_both_drivers(db: Database, adb: AsyncDatabase, alice: str) -> None:
+async def test_one_operation_runs_in_both_drivers(
+    db: Database, adb: AsyncDatabase, alice: str
+) -> None:
     create = create_task(alice, TaskCreate(title="one"))
     made = db.run(create)
     again = await adb.run(create)
@@ -149,5 +151,5 @@ async def test_one_value_serves_both_drivers(db: Database, adb: AsyncDatabase, a
 def test_an_operation_does_not_change_once_it_is_made(alice: str) -> None:
     op = list_tasks(alice)
     with pytest.raises(FrozenInstanceError):
-        op.owner = "somebody else"  # type: ignore[misc]
+        op.owner = "another"  # type: ignore[misc]
     assert op.owner == alice

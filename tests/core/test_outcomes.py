@@ -1,4 +1,4 @@
-"""An operation that breaks while it runs: what is tried again, and what is known of a write."""
+"""An operation that fails while it runs: what is repeated, and what is known about a write."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def test_a_statement_that_the_server_stopped_did_nothing(
+def test_a_statement_that_the_server_stops_changes_nothing(
     driver: Driver, url: str, alice: str, lock_row: LockRow
 ) -> None:
     with driver(url, statement_timeout=0.2, timeout=30) as run:
@@ -40,10 +40,10 @@ def test_a_statement_that_the_server_stopped_did_nothing(
             run(toggle_task(alice, task.id))
         assert not raised.value.outcome_unknown
         assert isinstance(raised.value.__cause__, psycopg.errors.QueryCanceled)
-        assert run(toggle_task(alice, task.id)).completed, "once, now that nothing is in the way"
+        assert run(toggle_task(alice, task.id)).completed, "the stopped statement was applied"
 
 
-def test_a_terminated_backend_is_tried_again_once(
+def test_an_operation_is_repeated_once_after_its_backend_was_terminated(
     driver: Driver,
     url: str,
     alice: str,
@@ -68,13 +68,15 @@ def test_a_terminated_backend_is_tried_again_once(
             admin.execute("SELECT pg_terminate_backend(%s)", [wait_for_blocked(but=pid)])
             with pytest.raises(ConnectionLost) as raised:
                 lost.result(timeout=30)
-        assert not raised.value.outcome_unknown, "the server said so before it went"
+        assert not raised.value.outcome_unknown, (
+            "PostgreSQL reports a terminated backend, so the outcome is known"
+        )
         assert isinstance(raised.value.__cause__, psycopg.errors.AdminShutdown)
         assert str(raised.value) == ConnectionLost.__doc__
         assert run(get_task(alice, task.id)).completed
 
 
-def test_a_change_that_is_cut_in_flight_may_have_happened(
+def test_a_change_that_is_cut_in_flight_has_an_unknown_outcome(
     driver: Driver,
     counting_proxy: CountingProxy,
     counted_url: str,
@@ -92,7 +94,7 @@ def test_a_change_that_is_cut_in_flight_may_have_happened(
             with pytest.raises(DatabaseUnavailable) as raised:
                 cut.result(timeout=30)
         assert raised.value.outcome_unknown
-        assert run(get_task(alice, task.id)).title == "one", "the next one has a connection"
+        assert run(get_task(alice, task.id)).title == "one", "the next operation got no connection"
 
 
 def test_a_create_that_is_cut_in_flight_is_repeated(
@@ -104,13 +106,13 @@ def test_a_create_that_is_cut_in_flight_is_repeated(
     threads: ThreadPoolExecutor,
     wait_for_blocked: WaitForBlocked,
 ) -> None:
-    """It carries its id, so that it can't happen twice."""
+    """A create carries its id, so that it cannot be applied twice."""
     create = create_task(alice, BODY, idempotency_key="k")
-    # A second connection could be tried before it is cut as well, and then nothing is repeated.
+    # With a second connection, the repetition could use that one before it is cut as well.
     with driver(counted_url, max_size=1, timeout=30) as run, psycopg.connect(url) as holder:
         run(list_tasks(alice))
         holder.execute(
-            "INSERT INTO tasks (user_id, id, title) VALUES (%s, %s, 'in the way')",
+            "INSERT INTO tasks (user_id, id, title) VALUES (%s, %s, 'conflicts')",
             [alice, create.args[0]],
         )
         repeated = threads.submit(run, create)

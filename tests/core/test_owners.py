@@ -1,4 +1,4 @@
-"""An owner who can't be one is refused when the operation is made, before anything is sent."""
+"""An invalid owner is refused when the operation is made, before anything is sent."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ each_operation = pytest.mark.parametrize("name", MAKE)
 
 @each_operation
 @pytest.mark.parametrize("bad", BAD)
-def test_no_operation_is_made_for_an_impossible_owner(name: str, bad: str) -> None:
+def test_no_operation_is_made_for_an_invalid_owner(name: str, bad: str) -> None:
     with pytest.raises(InvalidInput, match="owner"):
         MAKE[name](BAD[bad])
     for good in ("x", "x" * 255, "😀" * 255, " "):
@@ -72,7 +72,9 @@ def test_no_operation_is_made_for_an_impossible_owner(name: str, bad: str) -> No
         st.text(max_size=20),
     )
 )
-def test_no_operation_is_made_for_an_unclean_owner(name: str, owner: str) -> None:
+def test_no_operation_is_made_for_an_owner_with_an_unstorable_character(
+    name: str, owner: str
+) -> None:
     with pytest.raises(InvalidInput, match="owner"):
         MAKE[name](owner)
 
@@ -88,7 +90,7 @@ def test_an_owner_may_be_any_other_text(owner: str, run: Run, admin: psycopg.Con
         admin.execute("DELETE FROM users WHERE id = %s", [owner])
 
 
-def test_nothing_is_sent_for_what_is_refused(
+def test_nothing_is_sent_for_a_refused_operation(
     counting_proxy: CountingProxy, counted_url: str, alice: str
 ) -> None:
     with Database(counted_url, min_size=1, max_size=1) as database:

@@ -1,4 +1,4 @@
-"""Every statement finds its rows by their owner in an index, however many tasks there are."""
+"""Every statement finds its rows by their owner in an index, also in a large table."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ VALUES: dict[str, object] = {
     "completed_given": False,
     "new_completed": False,
 }
-# As if there were one of the two indexes only.
+# Each of these leaves only one of the two indexes.
 _NO_INDEX = Statement(text("DROP INDEX public.ix_tasks_id_user_id"))
 _NO_KEY = Statement(text("ALTER TABLE public.tasks DROP CONSTRAINT pk_tasks"))
 
 
 @pytest.fixture(scope="module")
 def full(postgres: embedded.Server) -> Iterator[Admin]:
-    """A database of many tasks, all of them known to the planner."""
+    """A database with many tasks, of which the planner has statistics."""
     with database(postgres) as url:
         migrations.upgrade(url)
         with psycopg.connect(url, autocommit=True) as admin:
@@ -57,7 +57,7 @@ def full(postgres: embedded.Server) -> Iterator[Admin]:
 def plan(
     admin: Admin, statement: Statement, *before: Statement, generic: bool = False
 ) -> list[dict[str, Any]]:
-    """The nodes of the plan, as it is made after other statements in the same transaction."""
+    """Return the nodes of a statement's plan; other statements run before it in its transaction."""
     with admin.transaction(force_rollback=True), psycopg.RawCursor(admin) as cursor:
         for earlier in before:
             cursor.execute(earlier.sql, _values(earlier))
@@ -80,7 +80,7 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def sought_by(nodes: list[dict[str, Any]]) -> list[str]:
-    """What the tasks are found by: the conditions of the indexes, or that all of them are read."""
+    """The index conditions by which the tasks are found; "nothing" stands for a sequential scan."""
     return [
         node.get("Index Cond", "nothing")
         for node in nodes
@@ -88,7 +88,7 @@ def sought_by(nodes: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-how = pytest.mark.parametrize("generic", [False, True], ids=["these values", "any values"])
+how = pytest.mark.parametrize("generic", [False, True], ids=["custom plan", "generic plan"])
 
 
 @how
@@ -98,26 +98,26 @@ def test_a_list_is_found_by_its_owner(generic: bool, full: Admin) -> None:
 
 
 @how
-@pytest.mark.parametrize("gone", [(), (_NO_INDEX,), (_NO_KEY,)], ids=["", "no index", "no key"])
+@pytest.mark.parametrize("dropped", [(), (_NO_INDEX,), (_NO_KEY,)], ids=["", "no index", "no key"])
 @pytest.mark.parametrize("name", [name for name in FILTERED if name != "_LIST"])
 def test_one_task_is_found_by_its_owner_and_its_id(
-    name: str, gone: tuple[Statement, ...], generic: bool, full: Admin
+    name: str, dropped: tuple[Statement, ...], generic: bool, full: Admin
 ) -> None:
-    (sought,) = sought_by(plan(full, STATEMENTS[name], *gone, BIND_OWNER, generic=generic))
+    (sought,) = sought_by(plan(full, STATEMENTS[name], *dropped, BIND_OWNER, generic=generic))
     assert "(id = " in sought and "(user_id = " in sought
 
 
-def test_an_insert_looks_for_its_conflict_by_the_key(full: Admin) -> None:
+def test_an_insert_finds_its_conflict_by_the_primary_key(full: Admin) -> None:
     nodes = plan(full, STATEMENTS["_CREATE"], BIND_OWNER)
     assert nodes[0]["Conflict Arbiter Indexes"] == ["pk_tasks"]
     assert sought_by(nodes) == []
 
 
-def test_the_policy_alone_finds_them_by_their_owner_too(full: Admin) -> None:
+def test_the_policy_alone_finds_tasks_by_their_owner(full: Admin) -> None:
     (sought,) = sought_by(plan(full, unfiltered(STATEMENTS["_LIST"]), BIND_OWNER))
     assert "user_id = " in sought
 
 
-def test_with_neither_every_task_is_read(full: Admin) -> None:
-    """The control: a sequential scan is seen."""
+def test_without_both_locks_every_task_is_read(full: Admin) -> None:
+    """Control: a sequential scan is seen."""
     assert sought_by(plan(full, unfiltered(STATEMENTS["_LIST"]))) == ["nothing"]

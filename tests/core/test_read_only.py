@@ -1,4 +1,4 @@
-"""A connection to a server that takes no writes is given up: the next one may find who does."""
+"""A connection that refuses writes is closed: a new one may reach a server that accepts them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ONE = {"min_size": 1, "max_size": 1}
 NEW = TaskCreate(title="new")
 
 
-def test_a_refused_write_gives_the_connection_up_and_a_read_does_not(
+def test_a_refused_write_closes_the_connection_and_a_read_keeps_it(
     own_url: str, driver: Driver
 ) -> None:
     with psycopg.connect(own_url, autocommit=True) as admin:
@@ -21,7 +21,7 @@ def test_a_refused_write_gives_the_connection_up_and_a_read_does_not(
         admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
         with driver(own_url, **ONE) as run:
             run(list_tasks("alice"))
-            # It holds for new connections, so that the pool's own still takes no writes.
+            # The setting applies to new connections, so the pool's connection still refuses writes.
             admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
             for _ in range(3):
                 assert run(list_tasks("alice")) == []

@@ -1,4 +1,4 @@
-"""An operation that hits costs one round trip, one that misses two; counted on the wire."""
+"""An operation takes one round trip, and two if it finds no row; both are counted on the wire."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_miss_is_two_round_trips(
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-async def test_awaiting_costs_no_more(
+async def test_the_async_driver_takes_the_same_round_trips(
     name: str, counting_proxy: CountingProxy, counted_url: str, alice: str, prepare: bool
 ) -> None:
     async with AsyncDatabase(counted_url, min_size=1, max_size=1, prepare=prepare) as database:
@@ -99,7 +99,7 @@ def test_an_empty_list_asks_whether_the_user_exists(
 def test_the_count_sees_a_second_round_trip(
     counted: Database, counting_proxy: CountingProxy, alice: str
 ) -> None:
-    """The control: two operations are two round trips."""
+    """Control: two operations are two round trips."""
     task = counted.run(create_task(alice, TaskCreate(title="one")))
     counting_proxy.forget()
     counted.run(get_task(alice, task.id))

@@ -26,21 +26,21 @@ from taskcore import (
     update_task,
 )
 
-# Whoever is not allowed to use a schema passes over it: the tenant's role is allowed to.
-EVIL: LiteralString = """
-CREATE SCHEMA evil;
-GRANT USAGE ON SCHEMA evil TO PUBLIC;
-CREATE DOMAIN evil.text AS pg_catalog.varchar CHECK (value = 'b');
-CREATE TABLE evil.tasks (LIKE public.tasks INCLUDING ALL);
-GRANT ALL ON evil.tasks TO PUBLIC;
-CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz 'epoch' $$;
-CREATE FUNCTION evil.taskcore_why_missed(text, uuid) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
-CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
-CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
-CREATE FUNCTION evil.same(text, text) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
-CREATE FUNCTION evil.same(uuid, uuid) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
-CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.same);
-CREATE OPERATOR evil.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = evil.same);
+# PostgreSQL skips a schema that a role may not use, so the tenant role gets the right to use it.
+HOSTILE: LiteralString = """
+CREATE SCHEMA hostile;
+GRANT USAGE ON SCHEMA hostile TO PUBLIC;
+CREATE DOMAIN hostile.text AS pg_catalog.varchar CHECK (value = 'b');
+CREATE TABLE hostile.tasks (LIKE public.tasks INCLUDING ALL);
+GRANT ALL ON hostile.tasks TO PUBLIC;
+CREATE FUNCTION hostile.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz 'epoch' $$;
+CREATE FUNCTION hostile.taskcore_why_missed(text, uuid) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+CREATE FUNCTION hostile.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+CREATE FUNCTION hostile.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+CREATE FUNCTION hostile.same(text, text) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
+CREATE FUNCTION hostile.same(uuid, uuid) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
+CREATE OPERATOR hostile.= (LEFTARG = text, RIGHTARG = text, FUNCTION = hostile.same);
+CREATE OPERATOR hostile.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = hostile.same);
 INSERT INTO public.users (id) VALUES ('alice'), ('bob');
 """
 
@@ -48,20 +48,20 @@ INSERT INTO public.users (id) VALUES ('alice'), ('bob');
 @pytest.fixture
 def hostile_url(own_url: str) -> str:
     with psycopg.connect(own_url, autocommit=True) as admin:
-        admin.execute(EVIL)
+        admin.execute(HOSTILE)
         name = sql.Identifier(admin.info.dbname)
         admin.execute(
-            sql.SQL("ALTER DATABASE {} SET search_path = evil, pg_catalog, public").format(name)
+            sql.SQL("ALTER DATABASE {} SET search_path = hostile, pg_catalog, public").format(name)
         )
     return own_url
 
 
 def test_the_search_path_is_hostile(hostile_url: str) -> None:
-    """The control: what names no schema does meet the evil one."""
+    """Control: a name without a schema is found in the schema `hostile`."""
     with psycopg.connect(hostile_url) as plain:
         row = plain.execute(
             "SELECT now() = 'epoch', 'a'::text = 'b'::text, 'tasks'::regclass::oid,"
-            " 'evil.tasks'::regclass::oid"
+            " 'hostile.tasks'::regclass::oid"
         ).fetchone()
     assert row is not None
     assert row[:2] == (True, True)
@@ -69,7 +69,7 @@ def test_the_search_path_is_hostile(hostile_url: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUNNERS)
-def test_every_operation_does_what_it_does_elsewhere(name: str, hostile_url: str) -> None:
+def test_every_operation_ignores_the_search_path(name: str, hostile_url: str) -> None:
     with psycopg.connect(hostile_url) as plain:
         row = plain.execute("SELECT pg_catalog.now()").fetchone()
     assert row is not None
@@ -87,9 +87,9 @@ def test_every_operation_does_what_it_does_elsewhere(name: str, hostile_url: str
         with pytest.raises(TaskNotFound):
             run(delete_task("alice", uuid4()))
         with pytest.raises(UnknownUser):
-            run(list_tasks("nobody"))
+            run(list_tasks("unknown"))
         assert run(delete_task("alice", task.id)) == task.id
         assert [left.id for left in run(list_tasks("alice"))] == [other.id]
         assert [left.model_dump() for left in run(list_tasks("bob"))] == [his.model_dump()]
     with psycopg.connect(hostile_url) as plain:
-        assert plain.execute("SELECT FROM evil.tasks").fetchall() == []
+        assert plain.execute("SELECT FROM hostile.tasks").fetchall() == []

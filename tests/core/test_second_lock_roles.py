@@ -1,4 +1,4 @@
-"""Row-level security holds for whatever login the URL names, and an error gives the role back."""
+"""Row-level security holds for every kind of login, and an error restores the login's own role."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _PASSWORD = "of-a-test"
 
 
 @dataclass
-class Ground:
-    """A migrated database, the login to try in it, and the superuser's view of it."""
+class LoginCase:
+    """A migrated database, a login of one kind, and a superuser's connection."""
 
     login: str
     url: str
@@ -45,7 +45,7 @@ def _do(admin: Admin, statement: str, *names: str) -> None:
 
 @pytest.fixture
 def new_login(postgres: Server, url: str) -> Iterator[NewLogin]:
-    """Logins of this test's own; `url`, because a migration has to have made the tenant's role."""
+    """Make logins for one test. The migration of `url` has created the tenant role."""
     made: list[str] = []
 
     with psycopg.connect(postgres.url, autocommit=True) as admin:
@@ -61,8 +61,10 @@ def new_login(postgres: Server, url: str) -> Iterator[NewLogin]:
 
 
 @pytest.fixture
-def ground(new_login: NewLogin, empty_url: str, request: pytest.FixtureRequest) -> Iterator[Ground]:
-    """The database of one kind of login."""
+def case(
+    new_login: NewLogin, empty_url: str, request: pytest.FixtureRequest
+) -> Iterator[LoginCase]:
+    """A database for one kind of login."""
     attributes, member, migrates = LOGINS[request.param]
     login = new_login(attributes)
     with psycopg.connect(empty_url, autocommit=True) as admin:
@@ -71,63 +73,63 @@ def ground(new_login: NewLogin, empty_url: str, request: pytest.FixtureRequest) 
         if migrates:
             _do(admin, "GRANT CREATE, USAGE ON SCHEMA public TO {}", login)
         migrations.upgrade(_as(empty_url, login) if migrates else empty_url)
-        yield Ground(login, _as(empty_url, login), admin)
+        yield LoginCase(login, _as(empty_url, login), admin)
 
 
-# The attributes of the login, whether it is a member, and whether it migrates (owns the table).
+# The login's attributes; is it a member of the tenant role; does it migrate, and so own the table.
 LOGINS = {
     "superuser": ("SUPERUSER", False, False),
     "owner": ("NOSUPERUSER NOBYPASSRLS", True, True),
     "bypasses": ("CREATEROLE BYPASSRLS", True, True),
     "member": ("NOINHERIT NOSUPERUSER NOBYPASSRLS", True, False),
-    "stranger": ("NOINHERIT", False, False),
+    "no member": ("NOINHERIT", False, False),
 }
 SEE_ALL = ["superuser", "owner", "bypasses"]
 MEMBERS = [*SEE_ALL, "member"]
 
 
 @pytest.mark.usefixtures("predicate_off")
-@pytest.mark.parametrize("ground", MEMBERS, indirect=True)
-def test_row_level_security_alone_holds_for(ground: Ground) -> None:
-    with Database(ground.url) as database:
-        assert leaks(database.run, ground.admin) == []
-        alice = new_user(ground.admin)
-        task = new_task(ground.admin, alice)
+@pytest.mark.parametrize("case", MEMBERS, indirect=True)
+def test_row_level_security_alone_holds(case: LoginCase) -> None:
+    with Database(case.url) as database:
+        assert leaks(database.run, case.admin) == []
+        alice = new_user(case.admin)
+        task = new_task(case.admin, alice)
         assert database.run(get_task(alice, task)).id == task
 
-        _do(ground.admin, "ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY")
-        assert leaks(database.run, ground.admin) == list(ATTEMPTS)
+        _do(case.admin, "ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY")
+        assert leaks(database.run, case.admin) == list(ATTEMPTS)
 
 
-@pytest.mark.parametrize("ground", SEE_ALL, indirect=True)
-def test_outside_the_lock_sees_every_row(ground: Ground) -> None:
-    """The control: it is the tenant's role that holds them, and not their own rights."""
+@pytest.mark.parametrize("case", SEE_ALL, indirect=True)
+def test_such_a_login_sees_every_row_outside_the_tenant_role(case: LoginCase) -> None:
+    """Control: the tenant role hides the rows; the rights of these logins do not."""
     for _ in range(2):
-        new_task(ground.admin, new_user(ground.admin))
-    assert len(_select(ground)) == 2
+        new_task(case.admin, new_user(case.admin))
+    assert len(_select(case)) == 2
 
 
-@pytest.mark.parametrize("ground", ["member"], indirect=True)
-def test_outside_the_lock_sees_nothing(ground: Ground) -> None:
-    new_task(ground.admin, new_user(ground.admin))
+@pytest.mark.parametrize("case", ["member"], indirect=True)
+def test_a_member_sees_no_row_outside_an_operation(case: LoginCase) -> None:
+    new_task(case.admin, new_user(case.admin))
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        _select(ground)
-    assert _select(ground, "SET LOCAL ROLE taskcore_tenant") == []
+        _select(case)
+    assert _select(case, "SET LOCAL ROLE taskcore_tenant") == []
 
 
-def _select(ground: Ground, before: str = "SELECT 1") -> list[Any]:
-    with psycopg.connect(ground.url) as connection:
+def _select(case: LoginCase, before: str = "SELECT 1") -> list[Any]:
+    with psycopg.connect(case.url) as connection:
         connection.execute(before)
         return connection.execute("SELECT user_id FROM public.tasks").fetchall()
 
 
-@pytest.mark.parametrize("ground", ["stranger"], indirect=True)
-def test_a_login_that_is_no_member_is_refused_until_it_is_one(ground: Ground) -> None:
-    alice = new_user(ground.admin)
-    with Database(ground.url) as database:
+@pytest.mark.parametrize("case", ["no member"], indirect=True)
+def test_a_login_that_is_no_member_is_refused_until_it_is_one(case: LoginCase) -> None:
+    alice = new_user(case.admin)
+    with Database(case.url) as database:
         with pytest.raises(TenantRoleRefused):
             database.run(list_tasks(alice))
-        _do(ground.admin, "GRANT taskcore_tenant TO {}", ground.login)
+        _do(case.admin, "GRANT taskcore_tenant TO {}", case.login)
         assert database.run(list_tasks(alice)) == []
 
 
@@ -136,21 +138,21 @@ def _plant(owner: str, other: str) -> Steps[list[Row]]:
     return (yield from rows(operations._CREATE, owner=other, task_id=uuid4(), **values))
 
 
-@pytest.mark.parametrize("ground", MEMBERS, indirect=True)
-def test_an_error_gives_the_role_back_to(ground: Ground) -> None:
-    alice, bob = new_user(ground.admin), new_user(ground.admin)
-    with Database(ground.url, min_size=1, max_size=1) as database:
+@pytest.mark.parametrize("case", MEMBERS, indirect=True)
+def test_an_error_restores_the_logins_own_role(case: LoginCase) -> None:
+    alice, bob = new_user(case.admin), new_user(case.admin)
+    with Database(case.url, min_size=1, max_size=1) as database:
         before = _identity(database)
         assert database.run(list_tasks(alice)) == []
         assert _identity(database) == before
         with pytest.raises(RowRefused):
             database.run(Op(alice, _plant, (bob,), list))
         assert _identity(database) == before
-        assert before[1:] == (ground.login, "none", None)
+        assert before[1:] == (case.login, "none", None)
 
 
 def _identity(database: Database) -> tuple[Any, ...]:
-    """Which connection it is, and who it is; it has to be idle."""
+    """The process of the connection, and its roles and owner; the connection must be idle."""
     with database._open_pool().connection() as connection:
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         found = connection.execute(

@@ -1,4 +1,4 @@
-"""Any sequence of one user's operations does what it does to a plain list."""
+"""Any sequence of one owner's operations has the same effect as on a plain list."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ bodies = st.builds(TaskCreate, title=titles, description=descriptions, completed
 changes = st.fixed_dictionaries(
     {}, optional={"title": titles, "description": descriptions, "completed": st.booleans()}
 ).filter(bool)
-# Which task, counted from the newest; past the end there is none. And which version it expects.
+# The index of a task, newest first, or past the end; and the version that the operation expects.
 which = st.integers(0, 2)
 versions = st.sampled_from(["any", "current", "stale"])
 steps = st.lists(
@@ -63,7 +63,7 @@ def kept(task: TaskRead) -> Kept:
 
 
 class Model:
-    """One user's tasks as a list, newest first, and the ids that keys have led to."""
+    """One owner's tasks as a list, newest first, and the id that each key has given."""
 
     def __init__(self, db: Database, owner: str) -> None:
         self.db = db
@@ -86,7 +86,7 @@ class Model:
             assert kept(made) == before[0]
             return
         if key:
-            assert self.keys.setdefault(key, made.id) == made.id, "a key's id never changes"
+            assert self.keys.setdefault(key, made.id) == made.id, "the id of a key has changed"
         new = Kept(made.id, body.title, body.description, body.completed)
         assert kept(made) == new
         self.tasks.insert(0, new)
@@ -153,12 +153,12 @@ class Model:
             self.db.run(make(self.owner, task_id, **at))
         except (TaskNotFound, StaleTask) as error:
             return type(error)
-        raise AssertionError("it should have missed")
+        raise AssertionError("the operation should find no row")
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(sequence=steps)
-def test_any_sequence_does_what_it_does_to_a_list(
+def test_any_sequence_has_the_same_effect_as_on_a_list(
     sequence: list[tuple[Any, ...]], db: Database, make_user: Callable[[], str]
 ) -> None:
     model = Model(db, make_user())

@@ -1,4 +1,4 @@
-"""An operation joins the unit of work of the session: its fate is that of the rest."""
+"""An operation joins the session's transaction, and is committed or rolled back with it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,18 @@ from taskcore import (
 BODY = TaskCreate(title="one")
 
 
-def test_what_the_caller_commits_is_there(session: Session, db: Database, alice: str) -> None:
+def test_an_operation_is_committed_with_the_session(
+    session: Session, db: Database, alice: str
+) -> None:
     task = run_in(session, create_task(alice, BODY))
-    assert db.run(list_tasks(alice)) == [], "nothing is seen before the commit"
+    assert db.run(list_tasks(alice)) == [], "the task was visible before the commit"
     session.commit()
     assert [found.id for found in db.run(list_tasks(alice))] == [task.id]
 
 
-def test_what_the_caller_rolls_back_never_was(session: Session, db: Database, alice: str) -> None:
+def test_an_operation_is_rolled_back_with_the_session(
+    session: Session, db: Database, alice: str
+) -> None:
     run_in(session, create_task(alice, BODY))
     assert len(run_in(session, list_tasks(alice))) == 1
     session.rollback()
@@ -44,7 +48,7 @@ def test_what_the_caller_rolls_back_never_was(session: Session, db: Database, al
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_the_operation_and_the_callers_objects_share_a_fate(
+def test_an_operation_and_the_callers_objects_are_committed_together_or_not_at_all(
     commits: bool, session: Session, db: Database, alice: str
 ) -> None:
     mine = Task(user_id=alice, id=uuid4(), title="by hand")
@@ -77,24 +81,22 @@ def test_a_pending_user_can_have_tasks_at_once(engine: Engine, db: Database) -> 
 
 
 def test_a_flush_that_fails_is_the_callers_own_error(session: Session, alice: str) -> None:
-    session.add(Task(user_id="nobody", id=uuid4(), title="by hand"))
+    session.add(Task(user_id="unknown", id=uuid4(), title="by hand"))
     with pytest.raises(IntegrityError):
         run_in(session, list_tasks(alice))
     session.rollback()
     assert run_in(session, list_tasks(alice)) == []
 
 
-def test_instances_that_the_session_holds_are_read_anew_after_a_write(
-    session: Session, alice: str
-) -> None:
+def test_a_write_makes_the_session_reload_its_objects(session: Session, alice: str) -> None:
     task = run_in(session, create_task(alice, BODY))
     held = session.scalars(select(Task).where(Task.id == task.id)).one()  # type: ignore[arg-type]
     run_in(session, update_task(alice, task.id, TaskUpdate(title="two")))
     assert held.title == "two"
 
 
-def test_reading_leaves_them_as_they_are(session: Session, alice: str) -> None:
-    """The control: they are expired by the write and not by every operation."""
+def test_a_read_keeps_the_sessions_objects(session: Session, alice: str) -> None:
+    """Control: a write expires the objects, and a read does not."""
     task = run_in(session, create_task(alice, BODY))
     held = session.get_one(Task, (alice, task.id))
     run_in(session, get_task(alice, task.id))
@@ -104,7 +106,7 @@ def test_reading_leaves_them_as_they_are(session: Session, alice: str) -> None:
     assert "title" not in vars(held)
 
 
-def test_a_savepoint_of_the_callers_takes_the_operation_along(
+def test_the_rollback_of_a_savepoint_undoes_the_operation(
     session: Session, db: Database, alice: str
 ) -> None:
     kept = run_in(session, create_task(alice, BODY))
@@ -119,7 +121,7 @@ def test_a_savepoint_of_the_callers_takes_the_operation_along(
     assert [task.title for task in db.run(list_tasks(alice))] == ["kept"]
 
 
-def test_going_back_to_a_savepoint_takes_what_was_read_since_along(
+def test_the_rollback_of_a_savepoint_restores_the_sessions_objects(
     session: Session, alice: str
 ) -> None:
     task = run_in(session, create_task(alice, BODY))
@@ -131,7 +133,7 @@ def test_going_back_to_a_savepoint_takes_what_was_read_since_along(
     assert held.title == "one"
 
 
-def test_an_operation_that_misses_leaves_the_rest_of_the_transaction(
+def test_a_miss_keeps_the_rest_of_the_transaction(
     session: Session, db: Database, alice: str
 ) -> None:
     task = run_in(session, create_task(alice, BODY))

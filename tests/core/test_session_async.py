@@ -1,4 +1,4 @@
-"""The same inside an AsyncSession, on psycopg and on asyncpg."""
+"""Operations inside an AsyncSession, on psycopg and on asyncpg."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SETTINGS = text(
 
 
 @pytest.mark.parametrize("commits", [True, False])
-async def test_the_operation_and_the_callers_objects_share_a_fate(
+async def test_an_operation_and_the_callers_objects_are_committed_together_or_not_at_all(
     commits: bool, async_session: AsyncSession, adb: AsyncDatabase, alice: str
 ) -> None:
     mine = Task(user_id=alice, id=uuid4(), title="by hand")
@@ -51,7 +51,7 @@ async def test_the_operation_and_the_callers_objects_share_a_fate(
     assert found == (ids if commits else set())
 
 
-async def test_the_settings_are_the_callers_again(
+async def test_the_callers_settings_are_restored(
     async_session: AsyncSession, alice: str, bob: str
 ) -> None:
     await async_session.execute(text("SET LOCAL ROLE pg_monitor"))
@@ -63,7 +63,7 @@ async def test_the_settings_are_the_callers_again(
         (get_task(bob, task.id), NotTaskOwner),
         (get_task(alice, uuid4()), TaskNotFound),
         (toggle_task(alice, task.id, if_version=[]), StaleTask),
-        (create_task("nobody", BODY), UnknownUser),
+        (create_task("unknown", BODY), UnknownUser),
     ):
         with pytest.raises(error):
             await run_in(async_session, op)
@@ -72,7 +72,7 @@ async def test_the_settings_are_the_callers_again(
     assert toggled.completed
 
 
-async def test_a_savepoint_takes_the_operation_along(
+async def test_the_rollback_of_a_savepoint_undoes_the_operation(
     async_session: AsyncSession, alice: str
 ) -> None:
     task = await run_in(async_session, create_task(alice, BODY))
@@ -124,7 +124,7 @@ async def test_the_second_lock_holds_alone(
     assert {alice, bob} <= set(await async_session.scalars(every))
 
 
-async def test_times_are_utc_whatever_the_session_says(
+async def test_times_are_utc_in_any_time_zone_of_the_session(
     async_session: AsyncSession, alice: str
 ) -> None:
     await async_session.execute(text("SET LOCAL TimeZone = 'Asia/Kolkata'"))

@@ -1,4 +1,4 @@
-"""Both locks hold inside a session, whatever its login sees outside them."""
+"""Both locks hold inside a session, also if its login sees every row outside of operations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def everything(owner: str) -> Steps[list[Row]]:
     return (yield from rows(Statement(EVERY_TASK)))
 
 
-def take(owner: str) -> Steps[list[Row]]:
+def change_everything(owner: str) -> Steps[list[Row]]:
     return (yield from rows(Statement(EVERY_TITLE)))
 
 
@@ -40,7 +40,7 @@ def users(found: list[Row]) -> set[str]:
 
 
 @pytest.mark.parametrize("operation", [get_task, toggle_task, delete_task])
-def test_a_task_of_somebody_else_is_out_of_reach(
+def test_a_task_of_another_owner_is_refused(
     operation: Any, session: Session, alice: str, bob: str
 ) -> None:
     task = run_in(session, create_task(alice, BODY))
@@ -50,18 +50,20 @@ def test_a_task_of_somebody_else_is_out_of_reach(
     run_in(session, operation(alice, task.id))
 
 
-@pytest.mark.parametrize("steps", [everything, take])
-def test_a_statement_without_the_predicate_meets_own_rows_only(
+@pytest.mark.parametrize("steps", [everything, change_everything])
+def test_a_statement_without_the_first_lock_reaches_only_own_rows(
     steps: Any, session: Session, alice: str, bob: str
 ) -> None:
     for owner in (alice, bob):
         run_in(session, create_task(owner, BODY))
     assert run_in(session, Op(alice, steps, (), users)) == {alice}
-    assert {alice, bob} <= set(session.scalars(EVERY_TASK)), "outside the lock all are seen"
+    assert {alice, bob} <= set(session.scalars(EVERY_TASK)), (
+        "the login must see all rows outside of operations"
+    )
     assert [task.title for task in run_in(session, list_tasks(bob))] == ["one"]
 
 
-def test_two_owners_take_turns_in_one_transaction(session: Session, alice: str, bob: str) -> None:
+def test_two_owners_alternate_in_one_transaction(session: Session, alice: str, bob: str) -> None:
     for title in ("one", "two"):
         for owner in (alice, bob):
             run_in(session, create_task(owner, TaskCreate(title=f"{title} of {owner}")))

@@ -1,4 +1,4 @@
-"""A session whose connection is gone: the caller's to roll back, and then it goes on."""
+"""A session whose connection is lost can be used again after the caller's rollback."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ def terminate(admin: psycopg.Connection, pid: object) -> None:
     admin.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
 
 
-def is_told_so(lost: pytest.ExceptionInfo[ConnectionLost]) -> bool:
-    assert not lost.value.outcome_unknown, "it was the caller's to commit"
+def is_reported(lost: pytest.ExceptionInfo[ConnectionLost]) -> bool:
+    assert not lost.value.outcome_unknown, "nothing was committed, so the outcome is known"
     assert lost.value.__cause__ is not None
     return str(lost.value) == ConnectionLost.__doc__
 
 
-def test_the_server_says_that_it_goes(
+def test_a_terminated_backend_is_a_lost_connection(
     session: Session, alice: str, admin: psycopg.Connection
 ) -> None:
     terminate(admin, session.scalar(PID))
     with pytest.raises(ConnectionLost) as lost:
         run_in(session, list_tasks(alice))
-    assert is_told_so(lost)
+    assert is_reported(lost)
     session.rollback()
     assert run_in(session, list_tasks(alice)) == []
 
 
-async def test_the_server_says_that_it_goes_to_an_async_session(
+async def test_a_terminated_backend_is_a_lost_connection_of_an_async_session(
     async_session: AsyncSession, alice: str, admin: psycopg.Connection
 ) -> None:
     terminate(admin, await async_session.scalar(PID))
     with pytest.raises(ConnectionLost) as lost:
         await run_in(async_session, list_tasks(alice))
-    assert is_told_so(lost)
+    assert is_reported(lost)
     await async_session.rollback()
     assert await run_in(async_session, list_tasks(alice)) == []
 
 
-def test_the_server_says_nothing(
+def test_a_cut_is_a_lost_connection(
     counting_proxy: CountingProxy, counted_url: str, alice: str
 ) -> None:
     engine = create_engine(sqlalchemy_url(counted_url))
@@ -56,14 +56,14 @@ def test_the_server_says_nothing(
         counting_proxy.cut()
         with pytest.raises(ConnectionLost) as lost:
             run_in(session, list_tasks(alice))
-        assert is_told_so(lost)
+        assert is_reported(lost)
         session.rollback()
         assert run_in(session, list_tasks(alice)) == []
     engine.dispose()
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-async def test_the_server_says_nothing_to_an_async_session(
+async def test_a_cut_is_a_lost_connection_of_an_async_session(
     driver: str, counting_proxy: CountingProxy, counted_url: str, alice: str
 ) -> None:
     engine = create_async_engine(sqlalchemy_url(counted_url, driver))
@@ -72,7 +72,7 @@ async def test_the_server_says_nothing_to_an_async_session(
         counting_proxy.cut()
         with pytest.raises(ConnectionLost) as lost:
             await run_in(session, list_tasks(alice))
-        assert is_told_so(lost)
+        assert is_reported(lost)
         await session.rollback()
         assert await run_in(session, list_tasks(alice)) == []
     await engine.dispose()

@@ -1,4 +1,4 @@
-"""A session without a sound transaction can't hold the second lock, and is refused."""
+"""A session without a working transaction cannot hold the second lock, so it is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from taskcore.execution.op import Row, Statement, Steps, rows
 BODY = TaskCreate(title="one")
 
 
-def test_autocommit_is_refused_and_nothing_is_done(engine: Engine, alice: str) -> None:
+def test_autocommit_is_refused_and_changes_nothing(engine: Engine, alice: str) -> None:
     with Session(engine.execution_options(isolation_level="AUTOCOMMIT")) as session:
         with pytest.raises(SessionRefused):
             run_in(session, create_task(alice, BODY))
@@ -35,7 +35,9 @@ def test_autocommit_is_refused_and_nothing_is_done(engine: Engine, alice: str) -
 
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
-def test_a_transaction_of_any_isolation_is_taken(level: str, engine: Engine, alice: str) -> None:
+def test_a_transaction_of_any_isolation_level_is_accepted(
+    level: str, engine: Engine, alice: str
+) -> None:
     with Session(engine.execution_options(isolation_level=level)) as session:
         task = run_in(session, create_task(alice, BODY))
         assert [found.id for found in run_in(session, list_tasks(alice))] == [task.id]
@@ -53,8 +55,8 @@ def test_a_failed_transaction_is_refused_until_it_is_rolled_back(
     assert run_in(session, list_tasks(alice)) == []
 
 
-def test_so_is_one_that_failed_in_a_flush(session: Session, alice: str) -> None:
-    session.add(Task(user_id="nobody", id=uuid4(), title="by hand"))
+def test_a_transaction_that_failed_in_a_flush_is_refused(session: Session, alice: str) -> None:
+    session.add(Task(user_id="unknown", id=uuid4(), title="by hand"))
     with pytest.raises(IntegrityError):
         session.flush()
     with pytest.raises(SessionRefused):
@@ -63,7 +65,9 @@ def test_so_is_one_that_failed_in_a_flush(session: Session, alice: str) -> None:
     assert run_in(session, list_tasks(alice)) == []
 
 
-def test_what_the_driver_itself_refuses_is_no_lost_connection(session: Session, alice: str) -> None:
+def test_a_value_that_the_driver_refuses_is_not_a_lost_connection(
+    session: Session, alice: str
+) -> None:
     echo = Statement(text("SELECT CAST(:value AS text)"))
 
     def send(owner: str, value: str) -> Steps[list[Row]]:

@@ -1,4 +1,4 @@
-"""The table from SQLSTATE to error: which class, and that a refusal is never an unknown outcome."""
+"""Each SQLSTATE has one class of error, and its outcome is never unknown."""
 
 from __future__ import annotations
 
@@ -51,24 +51,24 @@ STATEMENT: dict[str, type[TaskcoreError]] = {
 
 
 @pytest.mark.parametrize("sqlstate", STATEMENT)
-def test_a_statements_error_has_one_class(sqlstate: str) -> None:
+def test_an_sqlstate_of_a_statement_has_one_class(sqlstate: str) -> None:
     assert type(error_for(sqlstate)) is STATEMENT[sqlstate]
 
 
-def test_a_row_that_the_policy_refuses_is_told_apart_by_the_servers_source_function() -> None:
-    """Both are 42501, and the message is translated; the function's name is not."""
+def test_a_row_that_the_policy_refuses_is_recognised_by_the_source_function() -> None:
+    """A missing GRANT is 42501 too; messages are translated, the name of the function is not."""
     assert type(error_for("42501", source_function="ExecWithCheckOptions")) is RowRefused
     for other in ("aclcheck_error", "", None):
         assert type(error_for("42501", source_function=other)) is PermissionMissing
 
 
-def test_the_binding_has_a_meaning_of_its_own_for_two() -> None:
+def test_two_sqlstates_have_another_class_in_the_binding() -> None:
     bound = {sqlstate: type(error_for(sqlstate, binding=True)) for sqlstate in STATEMENT}
     assert bound == {**STATEMENT, "22023": TenantRoleMissing, "42501": TenantRoleRefused}
 
 
 @given(st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=5, max_size=5), st.booleans())
-def test_what_the_server_refused_did_not_happen(sqlstate: str, binding: bool) -> None:
+def test_a_refused_statement_has_a_known_outcome(sqlstate: str, binding: bool) -> None:
     error = error_for(sqlstate, binding=binding)
     assert not getattr(error, "outcome_unknown", False)
     assert str(error) == type(error).__doc__

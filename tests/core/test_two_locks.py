@@ -1,4 +1,4 @@
-"""Either lock holds with the other one off; with both off the same attempts get through."""
+"""Each lock holds while the other is off; with both off, every attempt leaks."""
 
 from __future__ import annotations
 
@@ -30,20 +30,22 @@ _GIVE_AWAY = Statement(
     .values(user_id=bindparam("to", type_=Text()))
     .returning(_TASKS.c.user_id)
 )
-# RETURNING would ask for the right to read the row; this asks for the one to write it only.
-_PLANT = Statement(
+# RETURNING would need the right to read the row; this statement needs only the right to write.
+_INSERT_UNREAD = Statement(
     text(
         "WITH planted AS (INSERT INTO public.tasks (user_id, id, title)"
         " VALUES (CAST(:other AS text), pg_catalog.gen_random_uuid(), 'planted')) SELECT 1"
     )
 )
 _EVERYTHING = Statement(select(_TASKS.c.user_id))
-_WIPE = Statement(update(_TASKS).values(completed=~_TASKS.c.completed).returning(_TASKS.c.user_id))
+_CHANGE_EVERYTHING = Statement(
+    update(_TASKS).values(completed=~_TASKS.c.completed).returning(_TASKS.c.user_id)
+)
 
 
 @pytest.fixture
 def owner_of_all(own_url: str) -> Iterator[Admin]:
-    """The test's own database past both locks."""
+    """A connection to the test's database that passes both locks."""
     with psycopg.connect(own_url, autocommit=True) as connection:
         yield connection
 
@@ -56,7 +58,7 @@ def run(request: pytest.FixtureRequest, own_url: str) -> Iterator[Run]:
 
 @pytest.fixture
 def security_off(owner_of_all: Admin) -> None:
-    """The second lock is off."""
+    """Switch the second lock off."""
     owner_of_all.execute("ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY")
 
 
@@ -65,26 +67,26 @@ def test_both_locks_hold(run: Run, owner_of_all: Admin) -> None:
 
 
 @pytest.mark.usefixtures("security_off")
-def test_the_predicate_holds_alone(run: Run, owner_of_all: Admin) -> None:
+def test_the_first_lock_holds_alone(run: Run, owner_of_all: Admin) -> None:
     assert leaks(run, owner_of_all) == []
 
 
 @pytest.mark.usefixtures("predicate_off")
-def test_row_level_security_holds_alone(run: Run, owner_of_all: Admin) -> None:
+def test_the_second_lock_holds_alone(run: Run, owner_of_all: Admin) -> None:
     assert leaks(run, owner_of_all) == []
 
 
 @pytest.mark.usefixtures("predicate_off", "security_off")
-def test_with_both_locks_off_every_attempt_gets_through(run: Run, owner_of_all: Admin) -> None:
-    """The control: what finds no leak above would have found one."""
+def test_with_both_locks_off_every_attempt_leaks(run: Run, owner_of_all: Admin) -> None:
+    """Control: `leaks` finds a leak if there is one."""
     assert leaks(run, owner_of_all) == list(ATTEMPTS)
 
 
 @pytest.mark.usefixtures("predicate_off")
-def test_without_the_predicate_the_owner_still_has_the_own_rows(
+def test_without_the_first_lock_an_owner_still_reaches_own_rows(
     run: Run, owner_of_all: Admin
 ) -> None:
-    """The control: row-level security hides the others' rows, and not all of them."""
+    """Control: row-level security hides the rows of other owners, not all rows."""
     alice = new_user(owner_of_all)
     task = new_task(owner_of_all, alice)
     assert run(get_task(alice, task)).title == "secret"
@@ -100,8 +102,8 @@ def _insert_for(owner: str, other: str) -> Steps[list[Row]]:
     return (yield from rows(operations._CREATE, owner=other, task_id=uuid4(), **values))
 
 
-def _plant_for(_: str, other: str) -> Steps[list[Row]]:
-    return (yield from rows(_PLANT, other=other))
+def _insert_unread_for(_: str, other: str) -> Steps[list[Row]]:
+    return (yield from rows(_INSERT_UNREAD, other=other))
 
 
 def _give_to(owner: str, other: str) -> Steps[list[Row]]:
@@ -113,7 +115,7 @@ def _count(admin: Admin, owner: str) -> int:
     return int(found.fetchall()[0][0])
 
 
-@pytest.mark.parametrize("steps", [_insert_for, _plant_for, _give_to])
+@pytest.mark.parametrize("steps", [_insert_for, _insert_unread_for, _give_to])
 def test_no_row_can_be_written_for_another_user(
     steps: object, run: Run, owner_of_all: Admin
 ) -> None:
@@ -129,15 +131,15 @@ def test_no_row_can_be_written_for_another_user(
     assert _count(owner_of_all, bob) == 1
 
 
-@pytest.mark.parametrize("statement", [_EVERYTHING, _WIPE], ids=["read", "write"])
-def test_a_statement_without_any_condition_reaches_the_own_rows_only(
+@pytest.mark.parametrize("statement", [_EVERYTHING, _CHANGE_EVERYTHING], ids=["read", "write"])
+def test_a_statement_without_any_condition_reaches_only_own_rows(
     statement: Statement, run: Run, owner_of_all: Admin
 ) -> None:
     alice, bob = new_user(owner_of_all), new_user(owner_of_all)
     for owner in (alice, alice, bob):
         new_task(owner_of_all, owner)
-    sweep: Op[list[Row]] = Op(alice, lambda _: rows(statement), (), list)
-    assert run(sweep) == [(alice,), (alice,)]
+    unconditional: Op[list[Row]] = Op(alice, lambda _: rows(statement), (), list)
+    assert run(unconditional) == [(alice,), (alice,)]
 
     owner_of_all.execute("ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY")
-    assert sorted(run(sweep)) == sorted([(alice,), (alice,), (bob,)])
+    assert sorted(run(unconditional)) == sorted([(alice,), (alice,), (bob,)])

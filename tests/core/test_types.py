@@ -1,4 +1,4 @@
-"""What each operation gives back, as the type checker sees it and as it is."""
+"""The type of each operation's result, for the type checker and at run time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from taskcore import (
 BODY = TaskCreate(title="one")
 
 
-def test_a_driver_gives_the_type_of_the_operation(db: Database, alice: str) -> None:
+def test_a_driver_returns_the_type_of_the_operation(db: Database, alice: str) -> None:
     task = assert_type(db.run(create_task(alice, BODY)), TaskCreated)
     tasks = assert_type(db.run(list_tasks(alice)), list[TaskRead])
     got = assert_type(db.run(get_task(alice, task.id)), TaskRead)
@@ -42,20 +42,20 @@ def test_a_driver_gives_the_type_of_the_operation(db: Database, alice: str) -> N
     assert type(deleted) is UUID
 
 
-async def test_awaiting_changes_nothing(adb: AsyncDatabase, alice: str) -> None:
+async def test_the_async_driver_returns_the_same_types(adb: AsyncDatabase, alice: str) -> None:
     task = assert_type(await adb.run(create_task(alice, BODY)), TaskCreated)
     tasks = assert_type(await adb.run(list_tasks(alice)), list[TaskRead])
     deleted = assert_type(await adb.run(delete_task(alice, task.id)), UUID)
     assert (type(task), type(tasks), type(deleted)) == (TaskCreated, list, UUID)
 
 
-def test_a_session_gives_it_at_once(session: Session, alice: str) -> None:
+def test_a_session_returns_the_result(session: Session, alice: str) -> None:
     task = assert_type(run_in(session, create_task(alice, BODY)), TaskCreated)
     tasks = assert_type(run_in(session, list_tasks(alice)), list[TaskRead])
     assert (type(task), [type(found) for found in tasks]) == (TaskCreated, [TaskRead])
 
 
-async def test_an_async_session_gives_something_to_await(
+async def test_an_async_session_returns_an_awaitable(
     async_session: AsyncSession, alice: str
 ) -> None:
     awaitable = assert_type(run_in(async_session, create_task(alice, BODY)), Awaitable[TaskCreated])
@@ -63,7 +63,7 @@ async def test_an_async_session_gives_something_to_await(
     assert type(task) is TaskCreated
 
 
-def test_an_operation_can_be_given_another_shape(db: Database, alice: str) -> None:
+def test_with_result_changes_the_type_of_an_operation(db: Database, alice: str) -> None:
     count = list_tasks(alice).with_result(len)
     db.run(create_task(alice, BODY))
     assert assert_type(db.run(count), int) == 1

@@ -1,4 +1,4 @@
-"""When no connection can be had: what is repaired in silence, and what is an error."""
+"""Lost and missing connections: which ones the driver replaces, and which ones are errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from taskcore import (
 BODY = TaskCreate(title="one")
 
 
-def test_a_database_that_is_not_open_is_closed(url: str, alice: str) -> None:
+def test_a_database_that_is_not_open_raises_database_closed(url: str, alice: str) -> None:
     database = Database(url)
     with pytest.raises(DatabaseClosed):
         database.run(list_tasks(alice))
@@ -35,7 +35,9 @@ def test_a_database_that_is_not_open_is_closed(url: str, alice: str) -> None:
         database.run(list_tasks(alice))
 
 
-async def test_an_async_database_that_is_not_open_is_closed(url: str, alice: str) -> None:
+async def test_an_async_database_that_is_not_open_raises_database_closed(
+    url: str, alice: str
+) -> None:
     database = AsyncDatabase(url)
     with pytest.raises(DatabaseClosed):
         await database.run(list_tasks(alice))
@@ -45,7 +47,7 @@ async def test_an_async_database_that_is_not_open_is_closed(url: str, alice: str
         await database.run(list_tasks(alice))
 
 
-def test_a_connection_cut_while_idle_is_replaced_in_silence(
+def test_a_connection_cut_while_idle_is_replaced_without_an_error(
     driver: Driver, counting_proxy: CountingProxy, counted_url: str, alice: str
 ) -> None:
     with driver(counted_url, min_size=1, max_size=1) as run:
@@ -53,10 +55,10 @@ def test_a_connection_cut_while_idle_is_replaced_in_silence(
         before = counting_proxy.connections
         counting_proxy.cut()
         assert run(toggle_task(alice, task.id)).completed
-        assert counting_proxy.connections > before, "there was something to repair"
+        assert counting_proxy.connections > before, "no connection was replaced"
 
 
-def test_a_full_pool_is_no_connection(
+def test_a_full_pool_raises_no_connection(
     url: str, alice: str, lock_row: LockRow, wait_for_blocked: WaitForBlocked
 ) -> None:
     database = Database(url, max_size=1, pool_timeout=0.2, timeout=30)
@@ -72,7 +74,7 @@ def test_a_full_pool_is_no_connection(
         assert database.run(get_task(alice, task.id)).completed
 
 
-async def test_a_full_async_pool_is_no_connection(
+async def test_a_full_async_pool_raises_no_connection(
     url: str, alice: str, lock_row: LockRow, wait_for_blocked: WaitForBlocked
 ) -> None:
     async with AsyncDatabase(url, max_size=1, pool_timeout=0.2, timeout=30) as database:

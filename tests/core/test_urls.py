@@ -1,4 +1,4 @@
-"""Database URLs as people have them; none is repeated in an error."""
+"""Database URLs of all usual forms are accepted; no error repeats one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEMES = ["postgres", "postgresql", "postgresql+psycopg", "postgresql+asyncpg"]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_dialect_means_the_same(scheme: str) -> None:
+def test_every_scheme_gives_the_same_parameters(scheme: str) -> None:
     found = conninfo_to_dict(libpq_conninfo(f"{scheme}://app:s3cret@db.example:6543/tasks"))
     assert found == {
         "user": "app",
@@ -25,30 +25,30 @@ def test_every_dialect_means_the_same(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_dialect_reaches_the_database(scheme: str, url: str, alice: str) -> None:
+def test_every_scheme_connects_to_the_database(scheme: str, url: str, alice: str) -> None:
     with Database(f"{scheme}://{url.partition('://')[2]}") as database:
         assert database.run(list_tasks(alice)) == []
 
 
-def test_neons_url_is_taken_as_it_is() -> None:
+def test_neons_url_is_accepted_unchanged() -> None:
     found = conninfo_to_dict(libpq_conninfo(f"{NEON}?sslmode=require&channel_binding=require"))
     assert (found["sslmode"], found["channel_binding"]) == ("require", "require")
 
 
 @pytest.mark.parametrize("query", ["?ssl=require", "?application_name=x@y&ssl=require"])
-def test_ssl_is_what_asyncpg_calls_sslmode(query: str) -> None:
+def test_asyncpgs_ssl_becomes_sslmode(query: str) -> None:
     for login in ("", "app:s3cret@"):
         found = conninfo_to_dict(libpq_conninfo(f"postgresql+asyncpg://{login}db.example/t{query}"))
         assert found["sslmode"] == "require"
         assert "ssl" not in found
 
 
-def test_a_password_is_left_as_it_is() -> None:
+def test_a_password_is_not_changed() -> None:
     found = conninfo_to_dict(libpq_conninfo("postgresql://app:a&ssl=b?ssl=c@db.example/tasks"))
     assert found["password"] == "a&ssl=b?ssl=c"
 
 
-def test_several_hosts_stay_several() -> None:
+def test_several_hosts_are_kept() -> None:
     found = conninfo_to_dict(libpq_conninfo("postgresql://app@one:5432,two:5433/tasks"))
     assert (found["host"], found["port"]) == ("one,two", "5432,5433")
 
@@ -64,7 +64,7 @@ def test_several_hosts_stay_several() -> None:
         "",
     ],
 )
-def test_anything_else_is_refused(url: str) -> None:
+def test_any_other_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="must start with postgresql://") as refused:
         Database(url)
     assert "s3cret" not in str(refused.value)
@@ -79,11 +79,11 @@ def test_anything_else_is_refused(url: str) -> None:
         ("postgresql://app:s3cret@[::1/tasks", "can't be read"),
     ],
 )
-def test_what_libpq_cannot_read_is_refused_without_being_repeated(url: str, reason: str) -> None:
+def test_a_url_that_libpq_cannot_read_is_refused_and_not_repeated(url: str, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason) as refused:
         Database(url)
     assert "s3cret" not in str(refused.value)
-    assert refused.value.__suppress_context__, "libpq's own message repeats it"
+    assert refused.value.__suppress_context__, "libpq's own message repeats the password"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_libpq_cannot_read_is_refused_without_being_repeated(url: str, reas
         ("db.my-pooler.example", False, "db.my-pooler.example"),
     ],
 )
-def test_the_pooler_is_known_by_its_name(host: str, pooled: bool, direct_host: str) -> None:
+def test_a_pooler_is_recognised_by_its_host_name(host: str, pooled: bool, direct_host: str) -> None:
     conninfo = libpq_conninfo(f"postgresql://app:s3cret@{host}/tasks?sslmode=require")
     assert is_pooled(conninfo) is pooled
     assert conninfo_to_dict(direct(conninfo)) == {

@@ -1,4 +1,4 @@
-"""`updated_at` is the version of a task: it moves strictly forward, and a write can ask for it."""
+"""`updated_at` is a task's version: every change moves it forward, and a write can expect it."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def test_a_version_in_the_future_moves_forward_too(
     assert changed.updated_at == ahead + timedelta(microseconds=1)
 
 
-def test_reading_leaves_the_version(run: Run, alice: str) -> None:
-    """The control: what moves it is the change."""
+def test_a_read_keeps_the_version(run: Run, alice: str) -> None:
+    """Control: only a change moves the version."""
     task = run(create_task(alice, TaskCreate(title="one")))
     assert {run(get_task(alice, task.id)).updated_at for _ in range(2)} == {task.updated_at}
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_a_write_is_for_the_version_that_it_expects(name: str, run: Run, alice: str) -> None:
+def test_a_write_with_a_stale_version_changes_nothing(name: str, run: Run, alice: str) -> None:
     task = run(create_task(alice, TaskCreate(title="one")))
     current = run(toggle_task(alice, task.id))
     with pytest.raises(StaleTask):
         run(WRITES[name](alice, task.id, task.updated_at))
-    assert run(get_task(alice, task.id)) == current, "what is refused changes nothing"
+    assert run(get_task(alice, task.id)) == current, "a refused write has changed the task"
     run(WRITES[name](alice, task.id, current.updated_at))
 
 
@@ -86,14 +86,14 @@ def test_one_of_several_versions_is_enough(name: str, run: Run, alice: str) -> N
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_no_version_is_none_of_none(name: str, run: Run, alice: str) -> None:
+def test_an_empty_list_of_versions_matches_no_task(name: str, run: Run, alice: str) -> None:
     task = run(create_task(alice, TaskCreate(title="one")))
     with pytest.raises(StaleTask):
         run(WRITES[name](alice, task.id, []))
     run(WRITES[name](alice, task.id, [task.updated_at]))
 
 
-def test_the_versions_are_kept_with_the_value(run: Run, alice: str) -> None:
+def test_an_operation_keeps_its_own_copy_of_the_versions(run: Run, alice: str) -> None:
     task = run(create_task(alice, TaskCreate(title="one")))
     versions = [task.updated_at]
     toggle = toggle_task(alice, task.id, if_version=versions)
@@ -104,10 +104,10 @@ def test_the_versions_are_kept_with_the_value(run: Run, alice: str) -> None:
     assert run(get_task(alice, task.id)) == changed
 
 
-def test_a_version_is_a_moment_in_whatever_zone(run: Run, alice: str) -> None:
+def test_a_version_may_be_in_any_time_zone(run: Run, alice: str) -> None:
     task = run(create_task(alice, TaskCreate(title="one")))
-    elsewhere = task.updated_at.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    assert run(toggle_task(alice, task.id, if_version=elsewhere)).completed
+    in_another_zone = task.updated_at.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert run(toggle_task(alice, task.id, if_version=in_another_zone)).completed
 
 
 NOW = datetime.now(UTC)
@@ -119,7 +119,7 @@ NOW = datetime.now(UTC)
     [NOW.replace(tzinfo=None), [NOW, NOW.replace(tzinfo=None)], NOW.isoformat(), [None], 1],
     ids=["naive", "one is naive", "text", "none", "number"],
 )
-def test_what_is_no_version_is_refused_before_anything_is_sent(name: str, versions: object) -> None:
+def test_an_invalid_version_is_refused_before_anything_is_sent(name: str, versions: object) -> None:
     with pytest.raises(InvalidInput, match="if_version"):
         WRITES[name]("user_1", uuid4(), versions)
     WRITES[name]("user_1", uuid4(), NOW)
