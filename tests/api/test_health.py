@@ -52,7 +52,7 @@ def test_without_its_database_it_is_alive_and_not_ready(serve: Serve) -> None:
         assert client.get("/health/live").status_code == 200
 
 
-def test_a_database_without_a_schema_is_named(own_api: Api, own_url: str) -> None:
+def test_a_missing_schema_is_reported(own_api: Api, own_url: str) -> None:
     with own_api.client() as client, psycopg.connect(own_url, autocommit=True) as admin:
         admin.execute("ALTER TABLE taskcore_version RENAME TO away")
         not_ready(client.get("/health/ready"), schema="missing")
@@ -61,7 +61,7 @@ def test_a_database_without_a_schema_is_named(own_api: Api, own_url: str) -> Non
 
 
 @pytest.mark.parametrize("revision", ["0001", "base"])
-def test_a_schema_behind_the_code_is_named(revision: str, own_api: Api, own_url: str) -> None:
+def test_a_schema_behind_the_code_is_reported(revision: str, own_api: Api, own_url: str) -> None:
     with own_api.client() as client:
         ready(client.get("/health/ready"))
         migrations.downgrade(own_url, revision)

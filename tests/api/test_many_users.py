@@ -39,7 +39,9 @@ async def work(base: str, user: str) -> None:
         assert await tasks() == []
 
 
-async def test_a_hundred_users_at_once(serve: Serve, make_user: Callable[[], str]) -> None:
+async def test_a_hundred_users_at_once_get_only_their_own_tasks(
+    serve: Serve, make_user: Callable[[], str]
+) -> None:
     users = [make_user() for _ in range(USERS)]
     # Long limits, because a slow machine must not fail the test; only a server that hangs does.
     long_limits = {"TASKAPI_DEADLINE": "60", "TASKAPI_POOL_WAIT": "60"}

@@ -45,7 +45,9 @@ def assert_expected(response: httpx.Response) -> None:
 @searched
 @given(content=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 @example(b"\xff\xfe{\0}\0")
-def test_any_bytes_as_a_body(as_alice: httpx.Client, path: str, content: bytes) -> None:
+def test_any_bytes_as_a_body_get_an_answer_of_the_contract(
+    as_alice: httpx.Client, path: str, content: bytes
+) -> None:
     for method, at in (("POST", "/api/tasks"), ("PUT", path), ("PATCH", f"{path}/complete")):
         assert_expected(as_alice.request(method, at, content=content, headers=JSON))
 
@@ -53,7 +55,9 @@ def test_any_bytes_as_a_body(as_alice: httpx.Client, path: str, content: bytes) 
 @searched
 @given(body=_bodies)
 @example({"title": float("inf")})
-def test_any_json_as_a_body(as_alice: httpx.Client, path: str, body: Any) -> None:
+def test_any_json_as_a_body_gets_an_answer_of_the_contract(
+    as_alice: httpx.Client, path: str, body: Any
+) -> None:
     content = json.dumps(body)
     for method, at in (("POST", "/api/tasks"), ("PUT", path), ("PATCH", f"{path}/complete")):
         assert_expected(as_alice.request(method, at, content=content, headers=JSON))
@@ -63,7 +67,7 @@ def test_any_json_as_a_body(as_alice: httpx.Client, path: str, body: Any) -> Non
 @given(value=_header_values, quoted=st.booleans())
 @example(b"fffffffffffffff", True)
 @example(b"9" * 4_000, True)
-def test_anything_in_the_headers_that_are_read(
+def test_any_header_value_gets_an_answer_of_the_contract(
     as_alice: httpx.Client, path: str, value: bytes, quoted: bool
 ) -> None:
     sent = b'"' + value + b'"' if quoted else value
@@ -78,7 +82,9 @@ def test_anything_in_the_headers_that_are_read(
 
 @searched
 @given(text=st.text(min_size=1, max_size=20) | st.binary(min_size=1, max_size=20))
-def test_anything_in_the_place_of_an_id(as_alice: httpx.Client, text: str | bytes) -> None:
+def test_any_text_in_the_place_of_an_id_is_a_404_or_422(
+    as_alice: httpx.Client, text: str | bytes
+) -> None:
     raw = text if isinstance(text, bytes) else text.encode(errors="replace")
     response = as_alice.get(f"/api/tasks/a{quote(raw, safe='')}")
     assert response.status_code in (404, 422)

@@ -113,7 +113,9 @@ def test_the_owner_is_checked_before_the_version(
             problem(as_alice.request(method, gone, json=body, headers=stale), "task_not_found")
 
 
-def test_the_unknown_user_is_noticed_last(as_unknown: httpx.Client, path: str) -> None:
+def test_an_unknown_user_is_reported_after_all_other_faults(
+    as_unknown: httpx.Client, path: str
+) -> None:
     create_ = ("POST", "/api/tasks")
     problem(as_unknown.request(*create_, content=BROKEN, headers=JSON), "invalid_json")
     assert fields(as_unknown.request(*create_, json={"title": ""})) == ["title"]

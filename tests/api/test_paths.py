@@ -51,7 +51,7 @@ def test_a_wrong_method_is_a_405_that_lists_the_allowed_ones(
 
 
 @pytest.mark.parametrize("path", ALLOWED)
-def test_the_allowed_methods_are_allowed(path: str, as_alice: httpx.Client, task: Json) -> None:
+def test_no_allowed_method_is_a_405(path: str, as_alice: httpx.Client, task: Json) -> None:
     """The control: no method that `Allow` lists is a 405."""
     for method in ALLOWED[path].split(", "):
         response = as_alice.request(method, path.format(id=task["id"]))
@@ -96,7 +96,7 @@ def test_head_is_get_without_the_body(path: str, as_alice: httpx.Client) -> None
     assert head.content == b"" and get.content != b""
 
 
-def test_head_is_refused_as_get_is(as_alice: httpx.Client) -> None:
+def test_a_refused_head_has_the_status_and_headers_of_get(as_alice: httpx.Client) -> None:
     for at, token, status in (
         ("/api/tasks", {"Authorization": ""}, 401),
         (f"/api/tasks/{uuid4()}", {}, 404),

@@ -90,7 +90,7 @@ def covers_every_operation(report: Json) -> bool:
     return {count[name] for name in ("total", "selected", "tested")} == {len(TASKS | HEALTH)}
 
 
-def test_nothing_is_found_with_a_token(run: Run, examples: int, alice: str) -> None:
+def test_schemathesis_finds_nothing_with_a_token(run: Run, examples: int, alice: str) -> None:
     report = run("examples", "coverage", "fuzzing", user=alice, examples=examples)
     assert covers_every_operation(report)
     accepted = {
@@ -102,14 +102,14 @@ def test_nothing_is_found_with_a_token(run: Run, examples: int, alice: str) -> N
     assert report["warnings"]["missing_auth"] == []
 
 
-def test_nothing_is_found_without_a_token(run: Run, examples: int) -> None:
+def test_schemathesis_finds_nothing_without_a_token(run: Run, examples: int) -> None:
     report = run("examples", "coverage", "fuzzing", user=None, examples=examples)
     assert covers_every_operation(report)
     assert report["valid_rates"].keys() == HEALTH
     assert set(report["warnings"]["missing_auth"]) == TASKS
 
 
-def test_nothing_is_found_along_the_links(run: Run, alice: str, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing_along_the_links(run: Run, alice: str, tmp_path: Path) -> None:
     run("stateful", user=alice, examples=20)
     followed: set[tuple[str, str]] = set()
     for line in (tmp_path / "events.ndjson").read_text().splitlines():

@@ -59,7 +59,7 @@ def api(frontend: BetterAuth) -> Iterator[Api]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_scenario(scenario: str, frontend: BetterAuth, api: Api) -> None:
+def test_the_scenario_succeeds(scenario: str, frontend: BetterAuth, api: Api) -> None:
     chromium = shutil.which("chromium")
     assert chromium is not None, "needs Debian's chromium"
     run(

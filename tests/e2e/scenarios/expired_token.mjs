@@ -1,10 +1,10 @@
 // When a token expires, the page shows the login; after it the tasks are there again.
 
 import assert from "node:assert/strict";
-import { Person } from "../person.mjs";
+import { User } from "../user.mjs";
 
 export default async function play(newPage, { ORIGIN, API }) {
-  const ada = new Person(await newPage(), ORIGIN);
+  const ada = new User(await newPage(), ORIGIN);
   const setTokenLifetime = async (seconds) => {
     const answer = await ada.page.request.post(`${ORIGIN}/api/auth/update-user`, {
       headers: { Origin: ORIGIN },

@@ -1,10 +1,10 @@
 // A page of an origin that is not allowed cannot read the API's answers, also with a good token.
 
 import assert from "node:assert/strict";
-import { Person } from "../person.mjs";
+import { User } from "../user.mjs";
 
 export default async function play(newPage, { ORIGIN, OTHER_ORIGIN, API }) {
-  const ada = new Person(await newPage(), ORIGIN);
+  const ada = new User(await newPage(), ORIGIN);
   await ada.signUp();
   const answer = await ada.page.request.get(`${ORIGIN}/api/auth/token`);
   const { token } = await answer.json();

@@ -1,10 +1,10 @@
 // Without the server the page shows a readable message and keeps the typed text.
 
 import assert from "node:assert/strict";
-import { Person } from "../person.mjs";
+import { User } from "../user.mjs";
 
 export default async function play(newPage, { ORIGIN, API_PID }) {
-  const ada = new Person(await newPage(), ORIGIN);
+  const ada = new User(await newPage(), ORIGIN);
   await ada.signUp();
   await ada.add("Buy milk");
   await ada.sees("Buy milk");

@@ -1,9 +1,9 @@
 // Add, edit, complete and delete; each change is still there after a reload.
 
-import { Person } from "../person.mjs";
+import { User } from "../user.mjs";
 
 export default async function play(newPage, { ORIGIN }) {
-  const ada = new Person(await newPage(), ORIGIN);
+  const ada = new User(await newPage(), ORIGIN);
   const seesAlsoAfterReload = async (...titles) => {
     await ada.sees(...titles);
     await ada.page.reload();

@@ -1,9 +1,9 @@
 // The page shows a message for a wrong input, and keeps the typed text.
 
-import { Person } from "../person.mjs";
+import { User } from "../user.mjs";
 
 export default async function play(newPage, { ORIGIN }) {
-  const ada = new Person(await newPage(), ORIGIN);
+  const ada = new User(await newPage(), ORIGIN);
   await ada.signUp();
   await ada.add("x".repeat(501));
   await ada.reads("500");

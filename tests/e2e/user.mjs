@@ -2,7 +2,7 @@
 
 export const PASSWORD = "a password of the tests";
 
-export class Person {
+export class User {
   constructor(page, origin) {
     this.page = page;
     this.origin = origin;
