@@ -1,6 +1,6 @@
-"""A proxy in front of PostgreSQL that delays, cuts, resets and goes silent.
+"""A proxy in front of PostgreSQL that can delay, cut, reset and silence its connections.
 
-Data that was held back is delivered after `heal`, as TCP would deliver it.
+`heal` delivers the data that was held back, as TCP would.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _READY_FOR_QUERY = b"Z\0\0\0\5"
 
 
 class PlannedCut:
-    """Cuts one connection when it has carried so many more bytes one way."""
+    """Cuts one connection once it has carried `after` more bytes in one direction."""
 
     def __init__(self, direction: Direction, after: int) -> None:
         self.direction = direction
@@ -29,13 +29,13 @@ class PlannedCut:
 
 
 class Link:
-    """One connection: the client's half and the server's."""
+    """One connection: the client's socket and the server's."""
 
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.server: socket.socket | None = None
         self.ready = False
-        self.heard_at = time.monotonic()
+        self.last_data_at = time.monotonic()
 
     def cut(self, *, reset: bool = False) -> None:
         for sock in (self.client, self.server):
@@ -44,7 +44,7 @@ class Link:
             with suppress(OSError):
                 if reset and sock is self.client:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    # A reset is what a close does; the thread that reads is woken by a shutdown.
+                    # close() sends the reset; shutdown() wakes the thread that reads the socket.
                     sock.shutdown(socket.SHUT_RD)
                     sock.close()
                 else:
@@ -57,7 +57,7 @@ class FaultyProxy:
     def __init__(self, upstream: tuple[str, int]) -> None:
         self.upstream = upstream
         self.connections = 0
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._links: set[Link] = set()
         self._planned_cut: PlannedCut | None = None
         self._delay = 0.0
@@ -69,47 +69,47 @@ class FaultyProxy:
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    # --- what a test does -------------------------------------------------------------------------
+    # --- the faults -------------------------------------------------------------------------------
 
     def cut(self, *, reset: bool = False) -> None:
-        """End every connection, politely or not."""
+        """Close every connection, or reset it."""
         for link in list(self._links):
             link.cut(reset=reset)
 
     def begin_resets(self) -> None:
-        """Reset every connection, and each new one as soon as it is made."""
+        """Reset every connection, and each new one as soon as it is accepted."""
         self._resetting = True
         self.cut(reset=True)
 
     def begin_silence(self) -> None:
-        """Carry nothing any more; connections stay."""
+        """Carry no more data; the connections stay open."""
         self._silent = True
 
     def begin_delay(self, seconds: float) -> None:
-        """Hold back everything for so long."""
+        """Hold all data back for `seconds`."""
         self._delay = seconds
 
     def drop_idle_after(self, seconds: float) -> None:
-        """End connections on which nothing is said for so long."""
+        """Close every connection that has carried no data for `seconds`."""
         self._idle_limit = seconds
         threading.Thread(target=self._drop_idle, daemon=True).start()
 
     def suspend(self, wake_up: float) -> None:
-        """End every connection; the first new one wakes the server, which takes so long."""
+        """Close every connection; the first new one wakes the server, which takes `wake_up` s."""
         self._wake_up, self._awake_at = wake_up, None
         self.cut()
 
     def cut_after(self, direction: Direction, after: int) -> PlannedCut:
-        """Cut the next connection that carries more than so many bytes of a conversation."""
+        """Cut the next connection that carries more than `after` bytes after its login."""
         self._planned_cut = PlannedCut(direction, after)
         return self._planned_cut
 
     def heal(self) -> None:
-        with self._news:
+        with self._changed:
             self._silent = self._resetting = False
             self._delay = 0.0
             self._idle_limit = self._wake_up = self._planned_cut = None
-            self._news.notify_all()
+            self._changed.notify_all()
 
     @property
     def open_links(self) -> int:
@@ -121,7 +121,7 @@ class FaultyProxy:
         self._listener.close()
         self.cut()
 
-    # --- how it is done ---------------------------------------------------------------------------
+    # --- the implementation -----------------------------------------------------------------------
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -153,22 +153,22 @@ class FaultyProxy:
             back.join()
 
     def _wait_until_awake(self) -> None:
-        with self._news:
+        with self._changed:
             if self._wake_up is not None and self._awake_at is None:
                 self._awake_at = time.monotonic() + self._wake_up
             while self._wake_up is not None and self._awake_at is not None:
                 left = self._awake_at - time.monotonic()
                 if left <= 0:
                     return
-                self._news.wait(left)
+                self._changed.wait(left)
 
     def _drop_idle(self) -> None:
-        with self._news:
+        with self._changed:
             while self._idle_limit is not None:
                 for link in list(self._links):
-                    if time.monotonic() - link.heard_at > self._idle_limit:
+                    if time.monotonic() - link.last_data_at > self._idle_limit:
                         link.cut()
-                self._news.wait(self._idle_limit / 4)
+                self._changed.wait(self._idle_limit / 4)
 
     def _carry(self, link: Link, direction: Direction) -> None:
         assert link.server is not None
@@ -180,7 +180,7 @@ class FaultyProxy:
                 data = source.recv(65536)
                 if not data:
                     break
-                link.heard_at = time.monotonic()
+                link.last_data_at = time.monotonic()
                 self._hold_back()
                 data, cut = self._until_cut(link, direction, data)
                 if data:
@@ -193,11 +193,11 @@ class FaultyProxy:
     def _until_cut(
         self, link: Link, direction: Direction, data: bytes
     ) -> tuple[bytes, PlannedCut | None]:
-        """What is still carried, and the cut if the connection ends with it."""
+        """Return the data that is still carried, and the cut if the connection ends with it."""
         ready = link.ready
         if direction == "down" and not ready and _READY_FOR_QUERY in data:
             link.ready = True
-        with self._news:
+        with self._changed:
             cut = self._planned_cut
             if cut is None or cut.direction != direction or not ready:
                 return data, None
@@ -209,12 +209,12 @@ class FaultyProxy:
 
     def _hold_back(self) -> None:
         began = time.monotonic()
-        with self._news:
+        with self._changed:
             while self._silent or self._delay > 0:
                 left = None if self._silent else began + self._delay - time.monotonic()
                 if left is not None and left <= 0:
                     return
-                self._news.wait(left)
+                self._changed.wait(left)
 
 
 def behind(proxy: FaultyProxy, url: str) -> str:

@@ -1,4 +1,4 @@
-"""A PostgreSQL that a test may end for good, and the streaming replica that may take its place."""
+"""A PostgreSQL primary that a test may end, and a streaming replica to promote in its place."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReplicatedPostgres:
         self.standby_url = _at(primary.url, standby_port)
 
     def both(self, *, standby_first: bool) -> str:
-        """A URL with two hosts, which leads to the one that takes writes."""
+        """A URL with both hosts, which connects to the one that accepts writes."""
         ours, other = urlsplit(self.primary.url), urlsplit(self.standby_url)
         login, _, host = ours.netloc.rpartition("@")
         hosts = [host, other.netloc.rpartition("@")[2]]
@@ -40,17 +40,17 @@ class ReplicatedPostgres:
         return urlunsplit(ours._replace(netloc=netloc, query=query))
 
     def wait_for_the_standby(self) -> None:
-        """Until it has replayed what the primary has written by now."""
+        """Wait until the standby has replayed all that the primary has written so far."""
         (here,) = fetch_column(self.primary.owner_url, "SELECT pg_current_wal_lsn()")
         behind = f"SELECT pg_last_wal_replay_lsn() >= '{here}'"
         wait_until(lambda: fetch_column(self.standby_owner_url, behind) == [True], "the standby")
 
     def promote(self) -> None:
-        """It takes writes when this returns."""
+        """Promote the standby; it accepts writes when this returns."""
         assert fetch_column(self.standby_owner_url, "SELECT pg_promote()") == [True]
 
     def fence(self, on: bool) -> None:
-        """Let the primary refuse all writes, on connections that are open already too."""
+        """Make the primary refuse all writes, also on open connections, or accept them again."""
         value = "on" if on else "off"
         run_sql(
             self.primary.owner_url,
@@ -72,7 +72,7 @@ def _at(url: str, port: int) -> str:
 @contextmanager
 def replicated_postgres(directory: Path) -> Iterator[ReplicatedPostgres]:
     """A primary in a directory, and a standby that follows it."""
-    # Neither PostgreSQL runs as root, and pytest's own folders are closed to whom they run as.
+    # PostgreSQL does not run as root, and its system user may not enter pytest's folders.
     user = system_user() if os.geteuid() == 0 else None
     with ExitStack() as stack:
         primary = KillablePostgres(directory)
@@ -87,7 +87,7 @@ def replicated_postgres(directory: Path) -> Iterator[ReplicatedPostgres]:
 
         replicated = ReplicatedPostgres(primary, free_port(), home / "log")
         port = urlsplit(replicated.standby_url).port
-        # Both know the same logins, and a standby needs as many connections as its primary.
+        # A standby has the primary's logins, and must allow as many connections.
         settings = {**SETTINGS, "port": port, "listen_addresses": "127.0.0.1"}
         settings["unix_socket_directories"] = ""
         options = [f"-c{name}={value}" for name, value in settings.items()]
@@ -107,14 +107,14 @@ def replicated_postgres(directory: Path) -> Iterator[ReplicatedPostgres]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGQUIT)  # at once, and all of its processes with it
+    process.send_signal(signal.SIGQUIT)  # ends all of its processes immediately
     process.wait(60)
 
 
 def _answers(process: subprocess.Popen[bytes], replicated: ReplicatedPostgres) -> bool:
     if process.poll() is not None:
         pytest.fail(f"the standby did not start:\n{replicated.log.read_text()}")
-    # It takes no socket, so another process may have the port: only ours is asked.
+    # The port was free but is not reserved, so another process may have taken it since.
     if not listens(process.pid, urlsplit(replicated.standby_url).port or 0):
         return False
     try:

@@ -1,4 +1,4 @@
-"""A copy of the code with one more revision, and the states that a schema may be in."""
+"""A copy of the code with one more revision, and the schemas that a database may have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taskcore import migrations
 
 NEXT = "9999"
 _REVISION = '''
-"""A revision that the tests have made up."""
+"""A revision that exists only in the tests."""
 
 from alembic import op
 
@@ -38,7 +38,7 @@ SettledRevision: TypeAlias = Callable[[str], str | None]
 
 
 def code_with_a_revision_more(place: Path, up: str, down: str) -> str:
-    """Copy taskcore there, with one more revision of two statements; return its PYTHONPATH."""
+    """Copy taskcore to `place` with one more revision; return the PYTHONPATH of the copy."""
     copy = place / "taskcore"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(str(taskcore.__file__)).parent, copy, ignore=ignored)
@@ -48,24 +48,24 @@ def code_with_a_revision_more(place: Path, up: str, down: str) -> str:
 
 
 def legal_schemas(url: str, dump: Dump) -> dict[str | None, list[list[str]]]:
-    """Migrate an empty database through all revisions; return what a schema may be at each."""
+    """Migrate an empty database through all revisions; return the legal schemas of each."""
     legal: dict[str | None, list[list[str]]] = {None: [dump(url)]}
     for revision, _ in migrations.history():
         migrations.upgrade(url, revision)
         legal[revision] = [dump(url)]
     migrations.downgrade(url, "base")
-    # The way down leaves the table of revisions, with nothing in it.
+    # A downgrade to base leaves an empty version table.
     legal[None].append(dump(url))
     return legal
 
 
 def settled(url: str, legal: dict[str | None, list[list[str]]], dump: Dump) -> str | None:
-    """Return a database's revision once no other session is left; it may not be half applied."""
+    """Wait for other sessions to end; return the revision, which must be fully applied."""
     others = (
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     wait_until(lambda: fetch_column(url, others) == [0], "the end of all other sessions")
     revision = migrations.current(url)
-    assert dump(url) in legal[revision], f"this is not {revision or 'an empty database'}"
+    assert dump(url) in legal[revision], f"not the schema of {revision or 'an empty database'}"
     return revision

@@ -1,4 +1,4 @@
-"""Several servers on one listening socket, which outlives them, as a process supervisor has it."""
+"""Several servers on one listening socket that outlives them, as under a process supervisor."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ import httpx
 from support.api_server import SECRET, token
 from support.polling import wait_until
 from support.ports import listening_socket, port_of
+from support.preloaded import Process
 
 
 class ServersOnOneSocket:
-    """The socket, and the processes that serve on it."""
+    """The listening socket, and the processes that serve on it."""
 
-    def __init__(self, database_url: str, place: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, database_url: str, directory: Path, settings: Mapping[str, str]) -> None:
         self._socket = listening_socket()
         self.base = f"http://127.0.0.1:{port_of(self._socket)}"
         self.logs: list[Path] = []
-        self._place = place
+        self._directory = directory
         self._processes: list[subprocess.Popen[bytes]] = []
         self._environment = {
             **os.environ,
@@ -35,12 +36,12 @@ class ServersOnOneSocket:
         }
 
     def start(self) -> subprocess.Popen[bytes]:
-        """One more, which accepts connections when this returns."""
-        log = self._place / f"server-{len(self.logs)}"
+        """Start one more server; it accepts connections when this returns."""
+        log = self._directory / f"server-{len(self.logs)}"
         number = self._socket.fileno()
         command = [sys.executable, "-m", "taskcli", "serve", "--no-check", "--fd", str(number)]
         with log.open("wb") as file:
-            process = subprocess.Popen(
+            process = Process(
                 command, env=self._environment, stdout=file, stderr=file, pass_fds=[number]
             )
         self.logs.append(log)

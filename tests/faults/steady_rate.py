@@ -1,4 +1,4 @@
-"""Requests at a steady rate, whether or not earlier ones have been answered."""
+"""Requests at a steady rate, which do not wait for earlier answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIENTS = 40
 
 
 class SteadyRequests:
-    """The answers so far."""
+    """The answers received so far."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
@@ -29,7 +29,7 @@ class SteadyRequests:
         wait_until(lambda: len(self.answers) >= wanted, f"{number} more answers")
 
     @property
-    def told(self) -> set[tuple[int, str]]:
+    def outcomes(self) -> set[tuple[int, str]]:
         return {(answer.status, answer.code) for answer in list(self.answers)}
 
     @property
@@ -39,7 +39,7 @@ class SteadyRequests:
 
 @contextmanager
 def steady_requests(base: str, user: str) -> Iterator[SteadyRequests]:
-    """Reads and writes of one user's, `RATE` a second."""
+    """Send reads and writes of one user, `RATE` a second, until the block ends."""
     seen, over = SteadyRequests(), threading.Event()
     headers = {"Authorization": f"Bearer {token(user)}"}
     limits = httpx.Limits(max_connections=CLIENTS + 1)
@@ -52,15 +52,15 @@ def steady_requests(base: str, user: str) -> Iterator[SteadyRequests]:
             lambda: client.get("/health/ready"),
         ]
 
-        def live(number: int) -> None:
-            # Each client begins at another moment.
+        def send_in_turn(number: int) -> None:
+            # The clients start one after another, `1 / RATE` s apart.
             pause = number / RATE
             while not over.wait(pause):
                 seen.answers.append(send(requests[number % len(requests)]))
                 pause = CLIENTS / RATE
 
         with ThreadPoolExecutor(CLIENTS) as threads:
-            working = [threads.submit(live, number) for number in range(CLIENTS)]
+            working = [threads.submit(send_in_turn, number) for number in range(CLIENTS)]
             try:
                 yield seen
             finally:

@@ -1,4 +1,4 @@
-"""What was acknowledged is there, whoever is killed: the database, or the process that serves."""
+"""An acknowledged write survives a kill of PostgreSQL or of a server process."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def wait_for_more(writers: list[Writer], number: int) -> None:
     wait_until(lambda: acknowledged(writers) >= wanted, f"{number} more acknowledged")
 
 
-def told(writers: list[Writer]) -> set[str]:
-    return {said for writer in writers for said in writer.refused}
+def refusals(writers: list[Writer]) -> set[str]:
+    return {refusal for writer in writers for refusal in writer.refused}
 
 
-def test_a_database_that_is_killed_loses_nothing_that_was_acknowledged(
+def test_a_killed_database_loses_no_acknowledged_write(
     serve: Serve, killable_postgres: KillablePostgres, writers: list[Writer], figure: Figure
 ) -> None:
     with serve(killable_postgres.url) as api, writing(writers, lambda: api.base):
@@ -52,7 +52,7 @@ def test_a_database_that_is_killed_loses_nothing_that_was_acknowledged(
         "doubled": [],
         "torn": [],
     }
-    assert told(writers) <= {
+    assert refusals(writers) <= {
         "503 database_unavailable",
         "503 outcome_unknown",
         "404 task_not_found",
@@ -62,7 +62,7 @@ def test_a_database_that_is_killed_loses_nothing_that_was_acknowledged(
     )
 
 
-def test_servers_that_are_killed_lose_nothing_that_was_acknowledged(
+def test_killed_servers_lose_no_acknowledged_write(
     make_servers: MakeServers,
     killable_postgres: KillablePostgres,
     writers: list[Writer],
@@ -82,17 +82,17 @@ def test_servers_that_are_killed_lose_nothing_that_was_acknowledged(
         "doubled": [],
         "torn": [],
     }
-    assert any(writer.refused for writer in writers), "somebody was in the middle of something"
+    assert any(writer.refused for writer in writers), "no request was in flight during a kill"
     figure(
         f"servers killed {SERVER_KILLS} times: {acknowledged(writers)} acknowledged, "
         "0 lost, 0 doubled"
     )
 
 
-def test_a_database_that_acknowledges_too_early_is_seen_to_lose(
+def test_writes_acknowledged_before_they_are_on_disk_are_found_lost(
     serve: Serve, killable_postgres: KillablePostgres, writers: list[Writer]
 ) -> None:
-    """The control: commits that nobody has written down yet."""
+    """Control: without synchronous_commit, an acknowledged commit is not on disk yet."""
     early = ("synchronous_commit = off", "wal_writer_delay = '10s'")
     run_sql(killable_postgres.owner_url, *(f"ALTER SYSTEM SET {setting}" for setting in early))
     run_sql(killable_postgres.owner_url, "SELECT pg_reload_conf()")
@@ -106,10 +106,10 @@ def test_a_database_that_acknowledges_too_early_is_seen_to_lose(
         run_sql(killable_postgres.owner_url, "ALTER SYSTEM RESET ALL", "SELECT pg_reload_conf()")
 
 
-def test_what_exists_twice_or_in_halves_is_seen(
+def test_doubled_and_torn_tasks_are_found(
     killable_postgres: KillablePostgres, writers: list[Writer]
 ) -> None:
-    """The control: a task that nobody was told of, and one that is not as somebody was told."""
+    """Control: one task was never acknowledged; another differs from its acknowledged state."""
     with psycopg.connect(killable_postgres.owner_url, autocommit=True) as admin:
         insert = "INSERT INTO tasks (user_id, id, title) VALUES (%s, %s, 'one')"
         more, other = uuid4(), uuid4()

@@ -1,4 +1,4 @@
-"""Strangers are turned away at the door: without the database, and without harm to others."""
+"""Bad tokens are refused without a database connection, and do not slow down good users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.polling import wait_until
 
 ROUNDS = 8 if FULL else 2
 REQUESTS = 500 if FULL else 200
-# A process of its own: a hundred bad tokens, over and over, and no two alike in a row.
+# Runs in a process of its own: a hundred bad tokens in a cycle, so neighbours always differ.
 FLOOD = """
 import http.client, sys
 connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
@@ -63,9 +63,9 @@ def flood(base: str) -> Iterator[None]:
         try:
             yield
         finally:
-            still_at_it = process.poll() is None
+            still_running = process.poll() is None
             process.kill()
-        assert still_at_it, "a bad token was answered with something else than 401"
+        assert still_running, "a bad token was answered with a status other than 401"
 
 
 def p99(client: httpx.Client) -> float:
@@ -83,17 +83,17 @@ def test_a_flood_of_bad_tokens_takes_no_connection(
     with serve(faulty_url, TASKAPI_POOL_SIZE="5") as api, api.client(alice) as client:
         assert client.get("/api/tasks").status_code == 200
         before = faulty_proxy.connections
-        with flood(api.base), httpx.Client(base_url=api.base) as stranger:
+        with flood(api.base), httpx.Client(base_url=api.base) as unauthenticated:
             for number in range(REQUESTS):
                 headers = {"Authorization": f"Bearer {BAD[number % len(BAD)]}"}
-                assert stranger.get("/api/tasks", headers=headers).status_code == 401
+                assert unauthenticated.get("/api/tasks", headers=headers).status_code == 401
         assert faulty_proxy.connections == before
 
 
-def test_requests_with_good_tokens_take_some(
+def test_requests_with_good_tokens_take_connections(
     serve: Serve, faulty_proxy: FaultyProxy, faulty_url: str, url: str, alice: str
 ) -> None:
-    """The control: three that have to wait in the database are seen to take more."""
+    """Control: three requests that wait in the database open another connection."""
     with (
         serve(faulty_url, TASKAPI_POOL_SIZE="5") as api,
         api.client(alice) as client,
@@ -110,7 +110,9 @@ def test_requests_with_good_tokens_take_some(
         assert {future.result(30).status_code for future in waiting} == {200}
 
 
-def test_a_flood_of_bad_tokens_harms_nobody(serve: Serve, alice: str, figure: Figure) -> None:
+def test_a_flood_of_bad_tokens_does_not_slow_down_a_good_user(
+    serve: Serve, alice: str, figure: Figure
+) -> None:
     alone, flooded = [], []
     with serve() as api, api.client(alice) as client:
         p99(client)
@@ -124,7 +126,7 @@ def test_a_flood_of_bad_tokens_harms_nobody(serve: Serve, alice: str, figure: Fi
         assert ratio < 2
 
 
-def test_strangers_are_told_so_while_the_database_is_away(
+def test_bad_tokens_are_401_while_the_database_is_down(
     serve: Serve, faulty_proxy: FaultyProxy, faulty_url: str, alice: str
 ) -> None:
     with serve(faulty_url, TASKAPI_DEADLINE="1") as api, api.client(alice) as client:
@@ -132,5 +134,5 @@ def test_strangers_are_told_so_while_the_database_is_away(
         for make in MAKE_BAD.values():
             headers = {"Authorization": f"Bearer {make(0)}"}
             assert httpx.get(f"{api.base}/api/tasks", headers=headers).status_code == 401
-        # The control: who is let in learns that it is away.
+        # Control: a request with a good token needs the database.
         assert client.get("/api/tasks").status_code == 503

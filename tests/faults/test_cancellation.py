@@ -1,4 +1,4 @@
-"""Operations that are cancelled at any moment: no connection leaks, and no answer goes astray."""
+"""Operations cancelled at any moment lose no connection and mix no answers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CLIENTS = 16
 POOL = 4
 
 
-async def test_cancelled_operations_lose_no_slot_and_see_no_foreign_row(
+async def test_cancelled_operations_lose_no_slot_and_return_no_foreign_row(
     url: str, make_user: Callable[[], str], admin: psycopg.Connection, figure: Figure
 ) -> None:
     ends: Counter[str] = Counter()
-    chance = random.Random(0)
+    rng = random.Random(0)
     async with AsyncDatabase(url, min_size=POOL, max_size=POOL, timeout=30) as database:
 
         async def client(owner: str) -> None:
@@ -34,9 +34,9 @@ async def test_cancelled_operations_lose_no_slot_and_see_no_foreign_row(
                     return
                 op: Op[Any] = list_tasks(owner) if turn % 2 else toggle_task(owner, task)
                 running = asyncio.create_task(database.run(op))
-                if chance.random() < 0.8:
+                if rng.random() < 0.8:
                     loop = asyncio.get_running_loop()
-                    loop.call_later(chance.random() * 0.008, running.cancel)
+                    loop.call_later(rng.random() * 0.008, running.cancel)
                 try:
                     found = await running
                 except asyncio.CancelledError:
@@ -50,7 +50,9 @@ async def test_cancelled_operations_lose_no_slot_and_see_no_foreign_row(
             owners = [make_user() for _ in range(CLIENTS)]
             for owner in owners:
                 group.create_task(client(owner))
-        assert ends["done"] > CANCELLED / 10, "some of each: a real race"
+        assert ends["done"] > CANCELLED / 10, (
+            "too few operations finished before their cancellation"
+        )
         await _all_slots_work(database, owners, admin)
         assert database.stats()["pool_size"] == POOL
     figure(
@@ -61,14 +63,14 @@ async def test_cancelled_operations_lose_no_slot_and_see_no_foreign_row(
 async def _all_slots_work(
     database: AsyncDatabase, owners: list[str], admin: psycopg.Connection
 ) -> None:
-    """As many operations as the pool has places are in the database at once."""
+    """Run as many operations at once as the pool has slots; each one reaches the database."""
     tasks = [(await database.run(list_tasks(owner)))[0] for owner in owners[:POOL]]
     with psycopg.connect(admin.info.dsn, password=admin.info.password) as holder:
         holder.execute("SELECT FROM tasks WHERE id = ANY (%s) FOR UPDATE", [[t.id for t in tasks]])
         running = [
             asyncio.create_task(database.run(toggle_task(task.user_id, task.id))) for task in tasks
         ]
-        await asyncio.to_thread(wait_until, lambda: _locked(admin) >= POOL, "all places taken")
+        await asyncio.to_thread(wait_until, lambda: _locked(admin) >= POOL, "the use of all slots")
         holder.rollback()
         await asyncio.gather(*running)
 

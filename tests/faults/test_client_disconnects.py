@@ -1,4 +1,4 @@
-"""Clients that hang up in mid-request cost the server nothing: no slot, no error, no descriptor."""
+"""Clients that disconnect during a request cost the server no slot, error or descriptor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.figures import FULL, Figure
 from support.http_contract import create
 from support.polling import wait_until
 
-HANGUPS = 2_000 if FULL else 200
+DISCONNECTS = 2_000 if FULL else 200
 POOL = 2
 
 
@@ -26,30 +26,32 @@ def small_api(serve: Serve) -> Iterator[Api]:
         yield api
 
 
-def test_clients_that_hang_up_leave_nothing_behind(
+def test_clients_that_disconnect_leave_no_connection_and_no_error(
     small_api: Api, alice: str, admin: psycopg.Connection, figure: Figure
 ) -> None:
-    chance = random.Random(0)
+    rng = random.Random(0)
     parts = urlsplit(small_api.base)
     server = psutil.Process(small_api.process.pid)
     with small_api.client(alice) as client:
         task = create(client)
         before = server.num_fds()
-        body = b'{"title": "hung up"}'
+        body = b'{"title": "disconnected"}'
         head = (
             f"PUT /api/tasks/{task['id']} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
             f"Content-Type: application/json\r\nAuthorization: Bearer {token(alice)}\r\n\r\n"
         ).encode()
-        whole = 0
-        for _ in range(HANGUPS):
+        complete = 0
+        for _ in range(DISCONNECTS):
             with socket.create_connection((parts.hostname, parts.port)) as sock:
-                sent = min(len(head + body), chance.randrange(len(head) - 100, len(head) + 60))
+                sent = min(len(head + body), rng.randrange(len(head) - 100, len(head) + 60))
                 sock.sendall((head + body)[:sent])
-                whole += sent == len(head + body)
-        assert 0 < whole < HANGUPS, "in the middle, and after the end"
+                complete += sent == len(head + body)
+        assert 0 < complete < DISCONNECTS, "some requests must be complete, and some not"
         wait_until(lambda: server.num_fds() <= before + POOL, "the end of their connections")
-        assert client.get(f"/api/tasks/{task['id']}").json()["title"] == "hung up"
+        assert client.get(f"/api/tasks/{task['id']}").json()["title"] == "disconnected"
         assert client.delete(f"/api/tasks/{task['id']}").status_code == 204
     assert '"status":500' not in small_api.log.read_text()
     assert "traceback" not in small_api.log.read_text()
-    figure(f"{HANGUPS} clients hung up, {whole} of them after a whole request: nothing left behind")
+    figure(
+        f"{DISCONNECTS} clients disconnected, {complete} of them after a complete request: no error"
+    )

@@ -1,6 +1,6 @@
-"""Whichever byte of a conversation is the last one: the caller is told the truth.
+"""A connection is cut after any byte of an operation; the caller's result or error is correct.
 
-Reads and creates succeed. After any other change the row is as it was or as it was to be.
+Reads and creates succeed. After any other change the row has its old or its new state.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ OPERATIONS: dict[str, tuple[Make, Callable[[TaskRead, list[TaskRead]], bool]]] =
 }
 
 
-# The threads of the pool draw from the same `random`, and Hypothesis takes them for a strategy.
+# The pool's threads draw from the same `random`; Hypothesis takes that for a strategy's draw.
 @pytest.mark.filterwarnings("ignore:Do not use the .random. module")
-def test_wherever_it_is_cut_the_caller_is_told_the_truth(
+def test_a_cut_after_any_byte_is_repeated_or_reported_as_outcome_unknown(
     faulty_proxy: FaultyProxy, url: str, db: Database, make_user: Callable[[], str]
 ) -> None:
     seen: set[tuple[str, bool]] = set()
@@ -71,32 +71,34 @@ def test_wherever_it_is_cut_the_caller_is_told_the_truth(
         task: TaskRead = db.run(create_task(owner, TaskCreate(title="one")))
         task = db.run(get_task(owner, task.id))
         cut = faulty_proxy.cut_after(direction, after)
-        told: DatabaseUnavailable | None = None
+        failure: DatabaseUnavailable | None = None
         try:
-            torn.run(make(task))
+            behind_proxy.run(make(task))
         except DatabaseUnavailable as error:
-            told = error
+            failure = error
         faulty_proxy.heal()
         now = db.run(list_tasks(owner))
-        if told is None:
+        if failure is None:
             assert done(task, now)
             seen.add(("done", cut.done.is_set()))
         else:
             assert cut.done.is_set()
-            assert told.outcome_unknown
-            assert name not in ("list", "get", "create"), "these are repeated"
+            assert failure.outcome_unknown
+            assert name not in ("list", "get", "create"), "reads and creates are repeated"
             assert done(task, now) or now == [task]
             seen.add(("unknown", done(task, now)))
 
     users = {name: make_user() for name in OPERATIONS}
-    with Database(behind(faulty_proxy, url), max_size=1) as torn:
+    with Database(behind(faulty_proxy, url), max_size=1) as behind_proxy:
         holds()
-    # The control: all of it came about, so nothing above passed for want of a cut.
+    # Control: all four outcomes occurred, so the assertions above did not pass without a cut.
     assert seen == {("unknown", True), ("unknown", False), ("done", True), ("done", False)}
 
 
-def test_a_row_is_one_of_two(db: Database, alice: str) -> None:
-    """The control: the judge of states tells one from the other."""
+def test_each_state_check_is_false_before_and_true_after_the_change(
+    db: Database, alice: str
+) -> None:
+    """Control: `done` distinguishes the two states of a row."""
     task = db.run(get_task(alice, db.run(create_task(alice, TaskCreate(title="one"))).id))
     for name, (make, done) in OPERATIONS.items():
         if name in ("list", "get"):

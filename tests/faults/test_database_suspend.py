@@ -1,4 +1,4 @@
-"""A serverless database that fell asleep: nobody notices but by the time that waking up takes."""
+"""A suspended serverless database: requests wait for its wake-up, and none of them fails."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def neon_api(
 
 
 async def burst(api: Api, user: str) -> list[tuple[int, float]]:
-    """The status of each of so many requests at once, and the seconds that it took."""
+    """Send `BURST` requests at once; return the status and the seconds of each."""
     headers = {"Authorization": f"Bearer {token(user)}"}
     limits = httpx.Limits(max_connections=BURST)
     async with httpx.AsyncClient(
@@ -54,7 +54,7 @@ async def burst(api: Api, user: str) -> list[tuple[int, float]]:
         return await asyncio.gather(*(ask() for _ in range(BURST)))
 
 
-async def test_a_burst_wakes_the_database_up_and_fails_nobody(
+async def test_no_request_of_a_burst_fails_while_the_database_wakes_up(
     neon_api: Api, neon: FaultyProxy, alice: str, figure: Figure
 ) -> None:
     assert {status for status, _ in await burst(neon_api, alice)} == {200}
@@ -64,13 +64,15 @@ async def test_a_burst_wakes_the_database_up_and_fails_nobody(
     slowest = max(seconds for _, seconds in answers)
     figure(f"suspend: {BURST} requests at once, the slowest after {slowest:.1f} s")
     assert {status for status, _ in answers} == {200}
-    assert WAKE_UP * 0.9 < slowest < WAKE_UP + GRACE, "the wake-up took place, and little more"
+    assert WAKE_UP * 0.9 < slowest < WAKE_UP + GRACE, (
+        "the slowest request must take the wake-up and little more"
+    )
 
 
 async def test_a_database_that_wakes_up_too_late_is_503(
     neon_api: Api, neon: FaultyProxy, alice: str
 ) -> None:
-    """The control: errors are seen."""
+    """Control: a wake-up beyond the deadline is seen as 503."""
     neon.suspend(60)
     answers = await burst(neon_api, alice)
     neon.heal()
@@ -78,7 +80,7 @@ async def test_a_database_that_wakes_up_too_late_is_503(
     assert max(seconds for _, seconds in answers) < DEADLINE + GRACE
 
 
-def test_connections_that_the_server_drops_while_they_idle_are_no_error(
+def test_connections_dropped_while_idle_cause_no_error(
     neon_api: Api, neon: FaultyProxy, alice: str
 ) -> None:
     with neon_api.client(alice) as client:
@@ -88,20 +90,20 @@ def test_connections_that_the_server_drops_while_they_idle_are_no_error(
             wait_until(lambda: neon.open_links == 0, "the end of idle connections")
             before = neon.connections
             assert client.get("/api/tasks").json() == [task]
-            assert neon.connections > before, "there was none left"
+            assert neon.connections > before, "an idle connection was still open"
         neon.heal()
 
 
-def test_a_connection_that_died_idle_is_found_without_a_round_trip(
+def test_a_connection_closed_while_idle_is_found_without_a_round_trip(
     driver: Driver, counting_proxy: CountingProxy, counted_url: str, alice: str
 ) -> None:
     with driver(counted_url, min_size=1, max_size=1) as run:
         task = run(create_task(alice, TaskCreate(title="one")))
-        for dies in (False, True):
+        for closed in (False, True):
             before = counting_proxy.connections
             counting_proxy.forget()
-            if dies:
+            if closed:
                 counting_proxy.cut()
             run(toggle_task(alice, task.id))
-            assert (counting_proxy.connections > before) == dies
+            assert (counting_proxy.connections > before) == closed
             assert counting_proxy.round_trips == 1

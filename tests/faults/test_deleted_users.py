@@ -1,4 +1,4 @@
-"""Users who are deleted while they work: 401 from then on, and nothing of theirs stays."""
+"""Users who are deleted during their requests get 401 from then on; none of their tasks is left."""
 
 from __future__ import annotations
 
@@ -24,53 +24,53 @@ from support.load import Answer, send
 from support.polling import wait_until
 from support.row_locks import WaitForBlocked
 
-VANISHING, STAYING = (48, 8) if FULL else (12, 4)
+DELETED, KEPT = (48, 8) if FULL else (12, 4)
 UNKNOWN = (401, "user_unknown")
-# What an answer may be that was under way at the moment itself.
-WELL = {(200, ""), (201, ""), (204, ""), (404, "task_not_found")}
+# The answers that are correct before the deletion.
+EXPECTED = {(200, ""), (201, ""), (204, ""), (404, "task_not_found")}
 
 
-class Worker:
-    """A user who does everything, and whom nobody asks whether it went well."""
+class DeletedUser:
+    """A user who sends requests of all kinds; the answers are only recorded."""
 
     def __init__(self, user: str) -> None:
-        self.user = user
+        self.id = user
         self.answers: list[Answer] = []
-        # When the deletion began, and when it had been committed.
-        self.going = self.gone = float("inf")
-        self._chance = random.Random(user)
+        # The times at which the deletion began and had been committed.
+        self.delete_began = self.delete_ended = float("inf")
+        self._rng = random.Random(user)
         self._tasks: list[str] = []
 
     def work(self, api: Api, stopping: threading.Event) -> None:
-        with api.client(self.user) as client:
+        with api.client(self.id) as client:
             while not stopping.wait(0.002):
                 self.answers.append(send(lambda: self._one(client)))
 
     def _one(self, client: httpx.Client) -> httpx.Response:
-        if len(self._tasks) < 3 or self._chance.random() < 0.3:
+        if len(self._tasks) < 3 or self._rng.random() < 0.3:
             key = {"Idempotency-Key": uuid4().hex}
             made = client.post("/api/tasks", json={"title": marked_title()}, headers=key)
             if made.status_code == 201:
                 self._tasks.append(f"/api/tasks/{made.json()['id']}")
             return made
-        at = self._chance.choice(self._tasks)
-        method = self._chance.choice(["GET", "LIST", "PUT", "PATCH", "DELETE"])
+        path = self._rng.choice(self._tasks)
+        method = self._rng.choice(["GET", "LIST", "PUT", "PATCH", "DELETE"])
         if method == "LIST":
             return client.get("/api/tasks")
         if method == "PATCH":
-            return client.patch(f"{at}/complete")
+            return client.patch(f"{path}/complete")
         if method == "DELETE":
-            self._tasks.remove(at)
+            self._tasks.remove(path)
         return client.request(
-            method, at, json={"title": marked_title()} if method == "PUT" else None
+            method, path, json={"title": marked_title()} if method == "PUT" else None
         )
 
 
 @contextmanager
-def at_work(workers: list[Worker], api: Api) -> Iterator[None]:
+def working(deleted: list[DeletedUser], api: Api) -> Iterator[None]:
     stopping = threading.Event()
-    with ThreadPoolExecutor(len(workers)) as pool:
-        futures = [pool.submit(worker.work, api, stopping) for worker in workers]
+    with ThreadPoolExecutor(len(deleted)) as pool:
+        futures = [pool.submit(user.work, api, stopping) for user in deleted]
         try:
             yield
         finally:
@@ -85,61 +85,65 @@ def stored(admin: psycopg.Connection, users: list[str]) -> int:
     return int(row[0])
 
 
-def test_users_vanish_at_any_moment_of_their_work(
+def test_users_deleted_at_any_moment_get_401_from_then_on(
     serve: Serve, admin: psycopg.Connection, make_user: Callable[[], str], url: str, figure: Figure
 ) -> None:
-    writers = [Writer(make_user()) for _ in range(STAYING)]
-    workers = [Worker(make_user()) for _ in range(VANISHING)]
-    users = [worker.user for worker in workers]
+    writers = [Writer(make_user()) for _ in range(KEPT)]
+    deleted = [DeletedUser(make_user()) for _ in range(DELETED)]
+    users = [user.id for user in deleted]
     with serve() as api:
-        with writing(writers, lambda: api.base), at_work(workers, api):
-            for worker in workers:
-                wanted = len(worker.answers) + random.Random(worker.user).randint(1, 10)
-                wait_until(lambda w=worker, n=wanted: len(w.answers) >= n, "work")  # type: ignore[misc]
-                assert stored(admin, [worker.user]) > 0
-                worker.going = monotonic()
-                admin.execute("DELETE FROM users WHERE id = %s", [worker.user])
-                worker.gone = monotonic()
-            last = [worker.gone for worker in workers]
-            for worker in workers:
-                wait_until(lambda w=worker: w.answers[-1].began > max(last), "the last word")  # type: ignore[misc]
+        with writing(writers, lambda: api.base), working(deleted, api):
+            for user in deleted:
+                wanted = len(user.answers) + random.Random(user.id).randint(1, 10)
+                wait_until(lambda w=user, n=wanted: len(w.answers) >= n, "work")  # type: ignore[misc]
+                assert stored(admin, [user.id]) > 0
+                user.delete_began = monotonic()
+                admin.execute("DELETE FROM users WHERE id = %s", [user.id])
+                user.delete_ended = monotonic()
+            last = [user.delete_ended for user in deleted]
+            for user in deleted:
+                wait_until(lambda w=user: w.answers[-1].began > max(last), "a later answer")  # type: ignore[misc]
         log = api.log.read_text()
-    before = Counter((a.status, a.code) for w in workers for a in w.answers if a.ended < w.going)
+    before = Counter(
+        (a.status, a.code) for w in deleted for a in w.answers if a.ended < w.delete_began
+    )
     during = [
         (a.status, a.code)
-        for w in workers
+        for w in deleted
         for a in w.answers
-        if a.began <= w.gone and a.ended >= w.going
+        if a.began <= w.delete_ended and a.ended >= w.delete_began
     ]
-    after = Counter((a.status, a.code) for w in workers for a in w.answers if a.began > w.gone)
-    assert set(before) <= WELL
-    assert set(during) <= WELL | {UNKNOWN}
+    after = Counter(
+        (a.status, a.code) for w in deleted for a in w.answers if a.began > w.delete_ended
+    )
+    assert set(before) <= EXPECTED
+    assert set(during) <= EXPECTED | {UNKNOWN}
     assert set(after) == {UNKNOWN}
     assert stored(admin, users) == 0
     assert "traceback" not in log
-    # The control: those who stay are refused nothing, and keep everything.
+    # Control: the other users are refused nothing, and lose no task.
     assert [writer.refused for writer in writers if writer.refused] == []
     assert all(writer.acknowledged.total() for writer in writers)
     assert differences(writers, url) == {"lost": [], "doubled": [], "torn": []}
     figure(
-        f"{VANISHING} users vanished: {before.total()} answers before, {len(during)} at the "
-        f"moment, {after.total()} afterwards, all 401; 0 tasks left"
+        f"{DELETED} users deleted: {before.total()} answers before, {len(during)} during the "
+        f"deletion, {after.total()} afterwards, all 401; 0 tasks left"
     )
 
 
 REQUESTS: dict[str, Callable[[httpx.Client, str], httpx.Response]] = {
     "create": lambda client, _: client.post("/api/tasks", json={"title": marked_title()}),
-    "update": lambda client, at: client.put(at, json={"title": marked_title()}),
-    "complete": lambda client, at: client.patch(f"{at}/complete"),
-    "delete": lambda client, at: client.delete(at),
+    "update": lambda client, path: client.put(path, json={"title": marked_title()}),
+    "complete": lambda client, path: client.patch(f"{path}/complete"),
+    "delete": lambda client, path: client.delete(path),
 }
 
 
-@pytest.mark.parametrize("vanishes", [True, False], ids=["vanishes", "stays after all"])
+@pytest.mark.parametrize("committed", [True, False], ids=["committed", "rolled back"])
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_change_that_waits_for_the_end_of_its_user(
+def test_a_change_waits_for_the_deletion_of_its_user(
     name: str,
-    vanishes: bool,
+    committed: bool,
     api: Api,
     alice: str,
     url: str,
@@ -151,14 +155,14 @@ def test_a_change_that_waits_for_the_end_of_its_user(
         ThreadPoolExecutor(1) as pool,
         psycopg.connect(url) as deleting,
     ):
-        at = f"/api/tasks/{create(client, title=marked_title())['id']}"
+        path = f"/api/tasks/{create(client, title=marked_title())['id']}"
         deleting.execute("DELETE FROM users WHERE id = %s", [alice])
-        waiting = pool.submit(REQUESTS[name], client, at)
+        waiting = pool.submit(REQUESTS[name], client, path)
         wait_for_blocked()
-        if vanishes:
+        if committed:
             deleting.commit()
             problem(waiting.result(30), "user_unknown")
-            problem(client.get(at), "user_unknown")
+            problem(client.get(path), "user_unknown")
             assert stored(admin, [alice]) == 0
         else:
             deleting.rollback()
@@ -166,8 +170,8 @@ def test_a_change_that_waits_for_the_end_of_its_user(
             assert stored(admin, [alice]) == {"create": 2, "delete": 0}.get(name, 1)
 
 
-def test_a_task_without_its_user_is_seen(admin: psycopg.Connection, alice: str) -> None:
-    """The control: a row that no foreign key has stopped."""
+def test_a_task_without_its_user_is_counted(admin: psycopg.Connection, alice: str) -> None:
+    """Control: a row is inserted past the foreign key."""
     with admin.transaction():
         admin.execute("SET LOCAL session_replication_role = replica")
         admin.execute(

@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of work: what has begun is finished, and the process ends well."""
+"""SIGTERM during requests: the requests in flight are answered, and the process exits with 0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.polling import wait_until
 
 IN_FLIGHT = 20
 IDLE = 10
-# On a busy machine as well, no request is given up before all are in flight.
+# The limits are long, so that on a busy machine no request times out before all are in flight.
 TERMS = {
     "TASKAPI_POOL_SIZE": str(IN_FLIGHT),
     "TASKAPI_POOL_WAIT": "25",
@@ -27,7 +27,7 @@ TERMS = {
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_requests_in_flight_end_well_unless_the_process_is_killed(
+def test_requests_in_flight_are_answered_unless_the_process_is_killed(
     how: signal.Signals, serve: Serve, url: str, alice: str
 ) -> None:
     with (
@@ -62,7 +62,9 @@ def test_requests_in_flight_end_well_unless_the_process_is_killed(
             assert answer.startswith(b"HTTP/1.1 200")
         api.process.send_signal(how)
         if how == signal.SIGTERM:
-            assert all(sock.recv(4096) == b"" for sock in idle), "they are let go at once"
+            assert all(sock.recv(4096) == b"" for sock in idle), (
+                "an idle connection was not closed at once"
+            )
         holder.rollback()
         statuses = {future.result(60).status for future in slow}
         code = api.process.wait(60)

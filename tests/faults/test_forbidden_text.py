@@ -1,6 +1,7 @@
-"""The worst that can be provoked, and what the log tells of it.
+"""Provokes errors that carry data, and searches the log for forbidden text.
 
-The search of all other tests here is in conftest.py; this is where it is seen to find something.
+conftest.py runs the same search after every other test of this folder; the tests below also show
+that the search finds what it should.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from support.http_contract import create
 from support.polling import wait_until
 from support.sql import PASSWORD, run_sql
 
-TOLD = {
+FORBIDDEN = {
     "title": f"value too long: {MARK}",
     "secret": f"weak: {SECRET}",
     "password": f'authentication of "{PASSWORD}" failed',
@@ -29,21 +30,21 @@ TOLD = {
     "sql": "SELECT\n   id FROM tasks",
     "word 0": "of the word 'sesame'",
 }
-UNTOLD = (
+ALLOWED = (
     "unhandled DatabaseFault, cannot execute UPDATE in a read-only transaction, DELETE /api/tasks"
 )
 
-# Each breaks what the code may rely on, and mends it again.
+# Pairs of SQL: the first breaks an assumption of the code, the second repairs it.
 BREAKS = {
-    "a value is refused": (
+    "a value violates a check": (
         f"ALTER TABLE tasks ADD CONSTRAINT inner_one CHECK (title NOT LIKE '{MARK}%') NOT VALID",
         "ALTER TABLE tasks DROP CONSTRAINT inner_one",
     ),
-    "a value is no number": (
+    "a value is not a number": (
         "ALTER TABLE tasks ADD CONSTRAINT inner_one CHECK (title::integer > 0) NOT VALID",
         "ALTER TABLE tasks DROP CONSTRAINT inner_one",
     ),
-    "a value is there": (
+    "a value exists already": (
         "ALTER TABLE tasks ADD COLUMN twin integer;"
         "ALTER TABLE tasks ALTER COLUMN twin SET DEFAULT 1;"
         f"CREATE UNIQUE INDEX ON tasks (twin, left(title, {len(MARK)}))",
@@ -54,28 +55,28 @@ BREAKS = {
         "ALTER TABLE tasks ADD CHECK (more IS NOT NULL) NOT VALID",
         "ALTER TABLE tasks DROP COLUMN more",
     ),
-    "a trigger tells": (
-        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS "
+    "a trigger puts the value into its message": (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$BEGIN RAISE EXCEPTION 'not %', NEW.title; END$$;"
-        "CREATE TRIGGER tells BEFORE INSERT OR UPDATE ON tasks "
-        "FOR EACH ROW EXECUTE FUNCTION tell()",
-        "DROP TRIGGER tells ON tasks; DROP FUNCTION tell()",
+        "CREATE TRIGGER refuses BEFORE INSERT OR UPDATE ON tasks "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()",
+        "DROP TRIGGER refuses ON tasks; DROP FUNCTION refuse()",
     ),
-    "a right is gone": (
+    "a right is revoked": (
         "REVOKE INSERT, UPDATE ON tasks FROM taskcore_tenant",
         "GRANT INSERT, UPDATE ON tasks TO taskcore_tenant",
     ),
-    "a column is another": (
+    "a column has another type": (
         "ALTER TABLE tasks RENAME COLUMN title TO away; ALTER TABLE tasks ADD COLUMN title bytea",
         "ALTER TABLE tasks DROP COLUMN title; ALTER TABLE tasks RENAME COLUMN away TO title",
     ),
-    "a column is gone": (
+    "a column is missing": (
         "ALTER TABLE tasks RENAME COLUMN title TO away",
         "ALTER TABLE tasks RENAME COLUMN away TO title",
     ),
-    "a table is gone": ("ALTER TABLE tasks RENAME TO away", "ALTER TABLE away RENAME TO tasks"),
+    "a table is missing": ("ALTER TABLE tasks RENAME TO away", "ALTER TABLE away RENAME TO tasks"),
 }
-POISONED = ["\0", "\n00:00:00 forged", "\x1b[2J", "\ud800", "'; SELECT 1 --", "\u202e", "x" * 9_999]
+SUFFIXES = ["\0", "\n00:00:00 forged", "\x1b[2J", "\ud800", "'; SELECT 1 --", "\u202e", "x" * 9_999]
 
 
 def with_password(url: str, password: str) -> str:
@@ -84,33 +85,35 @@ def with_password(url: str, password: str) -> str:
     return urlunsplit(parts._replace(netloc=netloc))
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", FORBIDDEN)
 @pytest.mark.parametrize("where", ["a file", "an answer", "this process"])
-def test_the_search_finds(name: str, where: str, tmp_path: Path) -> None:
-    """The control of all searches here."""
+def test_the_search_finds_each_kind_of_forbidden_text(
+    name: str, where: str, tmp_path: Path
+) -> None:
+    """Control of all searches in this folder."""
     log = tmp_path / "deep" / "log"
     log.parent.mkdir()
-    log.write_text(f"{UNTOLD} {TOLD[name]}, but before the search\n")
+    log.write_text(f"{ALLOWED} {FORBIDDEN[name]}, but before the search\n")
     with pytest.raises(AssertionError, match=name), no_forbidden_text(tmp_path, "sesame"):  # noqa: PT012
         if where == "a file":
             with log.open("a") as file:
-                file.write(f"{UNTOLD} {TOLD[name]}\n")
+                file.write(f"{ALLOWED} {FORBIDDEN[name]}\n")
         elif where == "an answer" and name != "word 0":
-            check_answer(httpx.Response(500, text=TOLD[name].replace("\n", " ")))
+            check_answer(httpx.Response(500, text=FORBIDDEN[name].replace("\n", " ")))
         else:
-            logging.getLogger("somebody").warning("%s %s", UNTOLD, TOLD[name])
+            logging.getLogger("another").warning("%s %s", ALLOWED, FORBIDDEN[name])
     log.unlink()
 
 
-def test_the_search_finds_nothing_where_there_is_nothing(tmp_path: Path) -> None:
+def test_the_search_accepts_allowed_text(tmp_path: Path) -> None:
     with no_forbidden_text(tmp_path, "sesame") as searched:
-        (tmp_path / "log").write_text(UNTOLD)
-        check_answer(httpx.Response(500, text=UNTOLD))
+        (tmp_path / "log").write_text(ALLOWED)
+        check_answer(httpx.Response(500, text=ALLOWED))
         check_answer(httpx.Response(200, text=MARK))
     assert (searched.files, searched.answers) == ({tmp_path / "log"}, 1)
 
 
-def test_a_password_that_is_wrong(serve: Serve, url: str, tmp_path: Path) -> None:
+def test_a_wrong_password_is_not_logged(serve: Serve, url: str, tmp_path: Path) -> None:
     wrong = with_password(url, f"{MARK}-at-all")
     with (
         no_forbidden_text(tmp_path) as searched,
@@ -121,11 +124,13 @@ def test_a_password_that_is_wrong(serve: Serve, url: str, tmp_path: Path) -> Non
     assert len(searched.files) == 1
 
 
-def test_a_database_that_is_not_there(serve: Serve, url: str, alice: str, tmp_path: Path) -> None:
-    gone = url.replace(f":{urlsplit(url).port}/", ":1/")
+def test_an_unreachable_database_logs_no_password(
+    serve: Serve, url: str, alice: str, tmp_path: Path
+) -> None:
+    unreachable = url.replace(f":{urlsplit(url).port}/", ":1/")
     with (
         no_forbidden_text(tmp_path, str(urlsplit(url).password)) as searched,
-        serve(gone, TASKAPI_DEADLINE="0.3") as api,
+        serve(unreachable, TASKAPI_DEADLINE="0.3") as api,
         api.client(alice) as client,
     ):
         for answer in (
@@ -135,11 +140,11 @@ def test_a_database_that_is_not_there(serve: Serve, url: str, alice: str, tmp_pa
         ):
             assert answer.status_code == 503
             check_answer(answer)
-        wait_until(lambda: "error connecting" in api.log.read_text(), "the pool's complaint")
+        wait_until(lambda: "error connecting" in api.log.read_text(), "the pool's warning")
     assert (searched.files, searched.answers) == ({api.log}, 3)
 
 
-def test_a_schema_that_breaks_in_the_middle_of_traffic(
+def test_a_schema_that_breaks_under_traffic_logs_no_value(
     serve: Serve, own_url: str, tmp_path: Path
 ) -> None:
     run_sql(own_url, *(f"INSERT INTO users (id) VALUES ('user_{number}')" for number in range(4)))
@@ -152,29 +157,31 @@ def test_a_schema_that_breaks_in_the_middle_of_traffic(
         return sum(writer.refused.total() for writer in writers)
 
     with serve(own_url) as api, writing(writers, lambda: api.base):
-        for broken, mended in BREAKS.values():
+        for broken, repaired in BREAKS.values():
             with no_forbidden_text(tmp_path) as searched:
                 done = acknowledged()
                 wait_until(lambda done=done: acknowledged() > done + 20, "traffic")  # type: ignore[misc]
                 before = refused()
                 run_sql(own_url, broken)
                 wait_until(lambda before=before: refused() > before + 4, "errors")  # type: ignore[misc]
-                run_sql(own_url, mended)
+                run_sql(own_url, repaired)
             assert searched.files == {api.log}
             assert searched.answers > 4
-    codes = {said for writer in writers for said in writer.refused}
+    codes = {code for writer in writers for code in writer.refused}
     assert codes == {"500 internal_error", "503 database_unavailable"}
     assert "traceback" in api.log.read_text()
 
 
-def test_a_title_that_is_poison(serve: Serve, alice: str, tmp_path: Path) -> None:
+def test_titles_with_special_characters_are_not_logged(
+    serve: Serve, alice: str, tmp_path: Path
+) -> None:
     with no_forbidden_text(tmp_path) as searched, serve() as api, api.client(alice) as client:
         at = f"/api/tasks/{create(client, title=MARK)['id']}"
-        for poison in POISONED:
+        for suffix in SUFFIXES:
             for method, path in (("POST", "/api/tasks"), ("PUT", at)):
                 for key in (None, f"{MARK} key"):
-                    # Not httpx's JSON: it refuses half a pair of surrogates itself.
-                    content = json.dumps({"title": marked_title() + poison})
+                    # httpx's own JSON encoder refuses a lone surrogate, so the body is made here.
+                    content = json.dumps({"title": marked_title() + suffix})
                     headers = {"Content-Type": "application/json"}
                     if key is not None:
                         headers["Idempotency-Key"] = key

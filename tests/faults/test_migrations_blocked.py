@@ -1,4 +1,4 @@
-"""A migration that can't have its lock gives up and says why; no request fails meanwhile."""
+"""A migration that cannot get its lock gives up and says why; no request fails meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.sql import fetch_column, run_sql
 from taskcore import migrations
 
 
-def test_a_migration_gives_up_on_a_lock_and_the_traffic_goes_on(
+def test_a_migration_gives_up_on_a_lock_and_no_request_fails(
     cli: Cli, own_url: str, code_ahead: CodeAhead, serve: Serve, figure: Figure
 ) -> None:
     ahead = code_ahead("ALTER TABLE tasks ADD COLUMN note text", "ALTER TABLE tasks DROP note")
@@ -28,11 +28,11 @@ def test_a_migration_gives_up_on_a_lock_and_the_traffic_goes_on(
             assert "nothing was changed" in done.err
             assert migrations.current(own_url) == migrations.head()
             seen.wait_for_more()
-        assert seen.slowest > 0.5, "they did wait behind it"
+        assert seen.slowest > 0.5, "no request waited behind the migration"
         assert cli("migrate", DATABASE_URL=own_url, PYTHONPATH=ahead).code == 0
         seen.wait_for_more()
     assert fetch_column(own_url, "SELECT version_num FROM taskcore_version") == [NEXT]
-    assert seen.told <= {(200, ""), (201, "")}
+    assert seen.outcomes <= {(200, ""), (201, "")}
     figure(
         f"a migration gave up on a lock: {len(seen.answers)} requests, 0 failed, "
         f"the slowest {seen.slowest:.1f} s"

@@ -1,10 +1,9 @@
-"""A disk that is full in the middle of a migration, or of `seed`: one sentence, nothing by half.
+"""A disk that is full during a migration or `seed`: one sentence, and no half-applied change.
 
-No disk can be filled on every machine that runs this. What is real here: the server itself is told
-ENOSPC by the system, inside the statement that the command has sent, since a trigger makes it write
-to /dev/full. What is not: the file is none of a table's or an index's. The error, and what
-PostgreSQL does about it, are the same. Where its log of changes has no room, PostgreSQL ends as if
-it were killed, which is tried beside this.
+A test cannot fill the disk of every machine. So a trigger makes PostgreSQL write to /dev/full: the
+server gets a real ENOSPC from the system, inside the statement of the command. Only the file is not
+one of a table or an index; the error and PostgreSQL's reaction are the same. If the disk of the
+write-ahead log is full, PostgreSQL ends as if killed: see test_migrations_killed.py.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ FUNCTION = "CREATE FUNCTION no_room() RETURNS {} LANGUAGE plpgsql AS $$BEGIN {} 
 
 @contextmanager
 def no_room_at(url: str, command: str) -> Iterator[None]:
-    """The disk is full when this command has been done."""
+    """The disk is full at the end of each `command`."""
     run_sql(
         url,
         FUNCTION.format("event_trigger", WRITE),
@@ -44,7 +43,7 @@ def no_room_at(url: str, command: str) -> Iterator[None]:
 
 @contextmanager
 def no_room_for(url: str, table: str, number: int) -> Iterator[None]:
-    """The disk is full when a table gets its row of this number."""
+    """The disk is full from the insert of the `number`-th row into `table`."""
     write = f"IF nextval('public.room') >= {number} THEN {WRITE} END IF; RETURN new;"
     run_sql(
         url,
@@ -64,7 +63,7 @@ COMMANDS = ["CREATE TABLE", "CREATE POLICY", "DROP INDEX"] if FULL else ["CREATE
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_migration_that_meets_a_full_disk_undoes_it_all(
+def test_a_full_disk_rolls_a_migration_back(
     cli: Cli, empty_url: str, dump: Dump, settled_revision: SettledRevision, command: str
 ) -> None:
     with no_room_at(empty_url, command):
@@ -80,10 +79,10 @@ def test_a_migration_that_meets_a_full_disk_undoes_it_all(
     assert settled_revision(empty_url) == HEAD
 
 
-def test_a_command_that_no_migration_gives_meets_nothing(
+def test_the_trigger_on_another_command_stops_no_migration(
     empty_url: str, settled_revision: SettledRevision
 ) -> None:
-    """The control: it is the full disk that stops the others, and not that something looks on."""
+    """Control: the full disk stops the migrations above, not the presence of a trigger."""
     with no_room_at(empty_url, "CREATE RULE"):
         migrations.upgrade(empty_url)
     assert settled_revision(empty_url) == HEAD
@@ -99,7 +98,7 @@ if FULL:
 
 
 @pytest.mark.parametrize(("table", "number", "left"), MOMENTS)
-def test_a_seed_that_meets_a_full_disk_keeps_whole_batches_and_goes_on_later(
+def test_a_seed_keeps_its_complete_batches_on_a_full_disk_and_continues_later(
     cli: Cli, own_url: str, table: str, number: int, left: int
 ) -> None:
     with no_room_for(own_url, table, number):
@@ -113,8 +112,8 @@ def test_a_seed_that_meets_a_full_disk_keeps_whole_batches_and_goes_on_later(
     assert fetch_column(own_url, TASKS) == [BATCH + 10]
 
 
-def test_a_seed_with_room_for_all_of_it_meets_nothing(cli: Cli, own_url: str) -> None:
-    """The control."""
+def test_a_seed_that_fits_on_the_disk_completes(cli: Cli, own_url: str) -> None:
+    """Control: the trigger stops no seed that has fewer rows."""
     with no_room_for(own_url, "tasks", BATCH + 11):
         assert cli(*SEED, DATABASE_URL=own_url).code == 0
     assert fetch_column(own_url, TASKS) == [BATCH + 10]

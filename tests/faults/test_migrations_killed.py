@@ -1,7 +1,7 @@
-"""Migrations that are killed on their way: nothing is ever half applied.
+"""Migrations that are killed while they run: no revision is ever half applied.
 
-How far a migration gets before the end is told by the bytes that it has sent: from there on the
-network is silent, and the process (or the whole of PostgreSQL) is killed.
+The number of bytes that a migration has sent sets the moment of the kill: at that number the proxy
+goes silent, and the process (or all of PostgreSQL) is killed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from taskcore import migrations
 KILLS = 40 if FULL else 2
 SERVER_KILLS = 10 if FULL else 1
 HEAD = migrations.head()
-MORE_THAN_ALL = 10**9
+NEVER_REACHED = 10**9
 
 
-class Stalling(FaultyProxy):
-    """Goes silent where the other would cut."""
+class StallingProxy(FaultyProxy):
+    """Goes silent where `FaultyProxy` would cut."""
 
     def _until_cut(
         self, link: Link, direction: Direction, data: bytes
@@ -48,7 +48,7 @@ class Stalling(FaultyProxy):
 def stalling(url: str) -> Iterator[FaultyProxy]:
     parts = urlsplit(url)
     assert parts.hostname is not None and parts.port is not None
-    faulty_proxy = Stalling((parts.hostname, parts.port))
+    faulty_proxy = StallingProxy((parts.hostname, parts.port))
     try:
         yield faulty_proxy
     finally:
@@ -60,14 +60,14 @@ DOWN = ("migrate", "--down", "--to", "base", "--yes")
 DIRECTIONS = [UP, DOWN] if FULL else [UP]
 
 
-def length(cli: Cli, url: str, faulty_proxy: FaultyProxy, verb: tuple[str, ...] = UP) -> int:
-    """How many bytes a whole migration sends."""
-    cut = faulty_proxy.cut_after("up", MORE_THAN_ALL)
+def bytes_sent(cli: Cli, url: str, faulty_proxy: FaultyProxy, verb: tuple[str, ...] = UP) -> int:
+    """Run a complete migration; return the number of bytes that it sends."""
+    cut = faulty_proxy.cut_after("up", NEVER_REACHED)
     assert cli(*verb, DATABASE_URL=behind(faulty_proxy, url)).code == 0
-    return MORE_THAN_ALL - cut.after
+    return NEVER_REACHED - cut.after
 
 
-def stopped_after(
+def killed_after(
     cli: Cli,
     url: str,
     faulty_proxy: FaultyProxy,
@@ -75,26 +75,26 @@ def stopped_after(
     kill: Callable[[subprocess.Popen[str]], None],
     verb: tuple[str, ...] = UP,
 ) -> tuple[int, str]:
-    """A migration that is stopped when it has sent so much: how it ended, and what it said."""
+    """Kill a migration when it has sent `sent` bytes; return its exit code and its stderr."""
     cut = faulty_proxy.cut_after("up", sent)
     process = cli.start(*verb, DATABASE_URL=behind(faulty_proxy, url))
     wait_until(lambda: cut.done.is_set() or process.poll() is not None, "the cut")
-    assert cut.done.is_set(), "it was done before it was stopped"
+    assert cut.done.is_set(), "the migration ended before the kill"
     kill(process)
     faulty_proxy.heal()
-    _, said = process.communicate(timeout=60)
-    return process.returncode, said
+    _, output = process.communicate(timeout=60)
+    return process.returncode, output
 
 
 def points(whole: int, number: int) -> list[int]:
-    """One in each part of the way, the last of them near its end."""
-    chance = random.Random(whole)
+    """Divide `whole` into `number` parts; return a random point in the second half of each."""
+    rng = random.Random(whole)
     part = whole // number
-    return [part * n + chance.randrange(part // 2, part * 9 // 10) for n in range(number)]
+    return [part * n + rng.randrange(part // 2, part * 9 // 10) for n in range(number)]
 
 
 @pytest.mark.parametrize("verb", DIRECTIONS, ids=" ".join)
-def test_a_migration_that_is_killed_leaves_all_of_it_or_nothing(
+def test_a_killed_migration_is_applied_completely_or_not_at_all(
     verb: tuple[str, ...],
     cli: Cli,
     empty_url: str,
@@ -104,22 +104,22 @@ def test_a_migration_that_is_killed_leaves_all_of_it_or_nothing(
     url = empty_url
     start, end = (None, HEAD) if verb is UP else (HEAD, None)
 
-    def put_back() -> None:
+    def restore() -> None:
         migrations.upgrade(url)
         if start is None:
             migrations.downgrade(url, "base")
 
-    put_back()
+    restore()
     seen = []
     with stalling(url) as faulty_proxy:
-        whole = length(cli, url, faulty_proxy, verb)
-        put_back()
+        whole = bytes_sent(cli, url, faulty_proxy, verb)
+        restore()
         for sent in points(whole, KILLS):
-            code, _ = stopped_after(cli, url, faulty_proxy, sent, subprocess.Popen.kill, verb)
+            code, _ = killed_after(cli, url, faulty_proxy, sent, subprocess.Popen.kill, verb)
             assert code == -signal.SIGKILL
             seen.append(settled_revision(url))
             if seen[-1] == end:
-                put_back()
+                restore()
     assert set(seen) <= {start, end}
     assert start in seen
     assert cli(*verb, DATABASE_URL=url).code == 0
@@ -127,10 +127,13 @@ def test_a_migration_that_is_killed_leaves_all_of_it_or_nothing(
     migrations.upgrade(url)
     run_sql(url, "INSERT INTO users (id) VALUES ('alice')")
     assert operations_work(url, "alice")
-    figure(f"{KILLS} x {' '.join(verb)} killed: {seen.count(end)} done, the others undone, 0 half")
+    figure(
+        f"{KILLS} x {' '.join(verb)} killed: {seen.count(end)} completed, "
+        "the others rolled back, 0 half applied"
+    )
 
 
-def test_a_migration_whose_database_is_killed_says_one_sentence_and_leaves_nothing(
+def test_a_migration_whose_database_is_killed_prints_one_sentence_and_changes_nothing(
     cli: Cli, killable_postgres: KillablePostgres, settled_revision: SettledRevision
 ) -> None:
     name = f"killed_{uuid4().hex}"
@@ -138,14 +141,14 @@ def test_a_migration_whose_database_is_killed_says_one_sentence_and_leaves_nothi
     try:
         url = killable_postgres.server.url_for(name)
         with stalling(url) as faulty_proxy:
-            whole = length(cli, url, faulty_proxy)
+            whole = bytes_sent(cli, url, faulty_proxy)
             migrations.downgrade(url, "base")
             for sent in points(whole // 2, SERVER_KILLS):
-                code, said = stopped_after(
+                code, output = killed_after(
                     cli, url, faulty_proxy, sent, lambda _: killable_postgres.kill()
                 )
                 killable_postgres.start()
-                assert (code, said.count("\n")) == (1, 1), said
+                assert (code, output.count("\n")) == (1, 1), output
                 assert settled_revision(url) is None
         assert cli("migrate", DATABASE_URL=url).code == 0
         assert settled_revision(url) == HEAD
@@ -160,11 +163,11 @@ def test_a_migration_whose_database_is_killed_says_one_sentence_and_leaves_nothi
         "UPDATE taskcore_version SET version_num = '0001'",
     ],
 )
-def test_a_revision_that_is_applied_by_half_is_seen(
+def test_a_half_applied_revision_is_detected(
     own_url: str, settled_revision: SettledRevision, half: str
 ) -> None:
-    """The control."""
+    """Control of `settled_revision`."""
     assert settled_revision(own_url) == HEAD
     run_sql(own_url, half)
-    with pytest.raises(AssertionError, match="this is not 000"):
+    with pytest.raises(AssertionError, match="not the schema of 000"):
         settled_revision(own_url)

@@ -1,4 +1,4 @@
-"""Many processes that migrate one database at once, as the instances of a deploy do."""
+"""Many processes migrate one database at once, as the instances of a deploy do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taskcore.migrations import lock
 PROCESSES = 20 if FULL else 3
 
 
-def test_processes_that_migrate_at_once_all_succeed_and_one_of_them_does_it(
+def test_concurrent_migrations_all_succeed_and_each_revision_runs_once(
     cli: Cli, empty_url: str, settled_revision: SettledRevision
 ) -> None:
     with psycopg.connect(empty_url, autocommit=True) as blocker:
@@ -22,8 +22,8 @@ def test_processes_that_migrate_at_once_all_succeed_and_one_of_them_does_it(
         racing = [cli.start("migrate", DATABASE_URL=empty_url) for _ in range(PROCESSES)]
         wait_for_lock_waiters(empty_url, PROCESSES, "advisory")
         assert fetch_column(empty_url, "SELECT to_regclass('public.tasks')") == [None]
-    said = [process.communicate(timeout=60)[1] for process in racing]
+    outputs = [process.communicate(timeout=60)[1] for process in racing]
     assert [process.returncode for process in racing] == [0] * PROCESSES
     for revision, _ in migrations.history():
-        assert sum(f"up to {revision}:" in text for text in said) == 1
+        assert sum(f"up to {revision}:" in text for text in outputs) == 1
     assert settled_revision(empty_url) == migrations.head()

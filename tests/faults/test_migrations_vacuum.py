@@ -1,4 +1,4 @@
-"""A migration while PostgreSQL's own vacuum is at work on the tasks: that gives way, in time."""
+"""Autovacuum of the tasks yields to a migration within its lock timeout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VACUUMS = "SELECT pid FROM pg_stat_progress_vacuum WHERE relid = 'public.tasks':
 
 @pytest.fixture
 def vacuumed(cluster: embedded.Server) -> str:
-    """A database whose tasks are being vacuumed, so slowly that it takes for ever."""
+    """A database whose tasks are being vacuumed, too slowly for the vacuum to end in the test."""
     url = cluster.url
     migrations.upgrade(url)
     run_sql(
@@ -33,9 +33,9 @@ def vacuumed(cluster: embedded.Server) -> str:
     return url
 
 
-def test_a_migration_need_not_wait_for_a_vacuum(vacuumed: str) -> None:
+def test_autovacuum_yields_to_a_migration(vacuumed: str) -> None:
     (worker,) = fetch_column(vacuumed, VACUUMS)
-    # The control: it is in the way of who gives up too early.
+    # Control: below deadlock_timeout (1 s) autovacuum does not yield.
     with pytest.raises(SchemaLocked, match=f"process {worker}"):
         migrations.downgrade(vacuumed, lock_timeout=0.5)
     migrations.downgrade(vacuumed)

@@ -1,4 +1,4 @@
-"""While the database can't be had every answer is a quick 503; afterwards nobody has to help."""
+"""During an outage of the database every answer is a quick 503; afterwards the server recovers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ OUTAGES: dict[str, Outage] = {
     "password changed": password_changed,
 }
 SOME = ("down", "hanging", "refusing")
-AWAY = {"down": 70.0, "silent": 20.0}
+LASTS = {"down": 70.0, "silent": 20.0}
 
 
 def restarted(killable_postgres: KillablePostgres) -> None:
@@ -120,7 +120,7 @@ def api(
     faulty_proxy: FaultyProxy,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Api]:
-    """One server that lives through it all."""
+    """One server for all tests of this module."""
     log = tmp_path_factory.mktemp("outages") / "log"
     with serving(behind(faulty_proxy, killable_postgres.url), log, _terms(DEADLINE)) as running:
         yield running
@@ -132,7 +132,7 @@ def load(api: Api, killable_postgres: KillablePostgres) -> Load:
 
 
 @pytest.mark.parametrize("name", OUTAGES if FULL else SOME)
-def test_an_outage_is_503_quickly_and_ends_by_itself(
+def test_an_outage_is_answered_503_within_the_deadline_and_the_server_recovers(
     name: str,
     load: Load,
     api: Api,
@@ -147,12 +147,12 @@ def test_an_outage_is_503_quickly_and_ends_by_itself(
             load.wait_for(USERS, since=began, code="database_unavailable")
             load.wait_for_health("/health/live", 200, since=began)
             load.wait_for_health("/health/ready", 503, since=began)
-            while FULL and monotonic() < began + AWAY.get(name, 0):
+            while FULL and monotonic() < began + LASTS.get(name, 0):
                 load.wait_for(1, since=monotonic())
             during = [answer for answer in load.answers if answer.began > began]
-        back = monotonic()
-        first = load.first_success(back)
-        load.wait_for_health("/health/ready", 200, since=back)
+        ended = monotonic()
+        first = load.first_success(ended)
+        load.wait_for_health("/health/ready", 200, since=ended)
         load.wait_for(USERS, since=monotonic())
     assert {answer.status for answer in during} == {503}
     _all_quick(load)
@@ -163,34 +163,34 @@ def test_an_outage_is_503_quickly_and_ends_by_itself(
 
 
 @pytest.mark.parametrize("name", MOMENTS)
-def test_a_moment_without_connections_passes(
+def test_the_server_recovers_from_the_loss_of_all_connections(
     name: str, load: Load, api: Api, killable_postgres: KillablePostgres, figure: Figure
 ) -> None:
     with load.running():
         load.wait_for(USERS * 2, since=0)
         MOMENTS[name](killable_postgres)
-        back = monotonic()
-        first = load.first_success(back)
-        load.wait_for(USERS * 4, since=back)
-        load.wait_for_health("/health/ready", 200, since=back)
+        ended = monotonic()
+        first = load.first_success(ended)
+        load.wait_for(USERS * 4, since=ended)
+        load.wait_for_health("/health/ready", 200, since=ended)
     _all_quick(load)
     figure(f"{name}: first success after {first:.2f} s")
     assert first < FIRST_SUCCESS
     assert _slots(api, killable_postgres) == POOL
 
 
-def test_nobody_is_told_503_when_all_is_well(load: Load) -> None:
-    """The control: the same load, without an outage."""
+def test_no_request_is_503_without_an_outage(load: Load) -> None:
+    """Control: the same load, without an outage."""
     with load.running():
         load.wait_for(USERS * 20, since=0)
         load.wait_for_health("/health/ready", 200, since=0)
     assert set(load.counts()) == {(200, "")}
 
 
-def test_a_late_503_and_a_lost_slot_would_be_seen(
+def test_a_late_503_and_a_lost_slot_are_detected(
     serve: Serve, killable_postgres: KillablePostgres
 ) -> None:
-    """The control: a server with a longer deadline, and with one connection less."""
+    """Control: this server has a longer deadline and one connection less."""
     terms = {**_terms(DEADLINE + GRACE + 1), "TASKAPI_POOL_SIZE": str(POOL - 1)}
     with serve(killable_postgres.url, **terms) as api:
         load = Load(api, [killable_postgres.new_user()])
@@ -208,7 +208,7 @@ def _terms(deadline: float) -> dict[str, str]:
 
 
 def _all_quick(load: Load) -> None:
-    """No answer but 200 or a 503 that says when to come again; none later than it may be."""
+    """Every answer is 200, or 503 with Retry-After, and none is later than the deadline allows."""
     allowed = {(200, ""), (503, "database_unavailable"), (503, "outcome_unknown")}
     assert set(load.counts()) <= allowed
     assert all(answer.retry_after for answer in load.answers if answer.status == 503)
@@ -218,7 +218,7 @@ def _all_quick(load: Load) -> None:
 
 
 def _slots(api: Api, killable_postgres: KillablePostgres) -> int:
-    """How many requests the pool lets into the database at once, of one more than it should."""
+    """Send one request more than the pool has slots; return how many reach the database at once."""
     user = killable_postgres.new_user()
     with (
         api.client(user) as client,

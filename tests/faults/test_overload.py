@@ -1,4 +1,4 @@
-"""More people than the pool can serve: a quick 503 for some, the right answer for the others."""
+"""More requests than the pool can serve: some get a quick 503, the others a correct answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.killable_postgres import KillablePostgres
 CLIENTS = 500 if FULL else 100
 TURNS = 4 if FULL else 2
 POOL, QUEUE, DEADLINE = 5, 40, 2.0
-# Each way, so that five connections serve some 25 requests a second.
+# In each direction, so five connections serve about 25 requests a second.
 DELAY = 0.1
 MEGABYTES = 40
 
@@ -45,8 +45,8 @@ def api(
         yield running
 
 
-def usual(client: httpx.Client) -> float:
-    """How long one person waits who is alone."""
+def median_seconds(client: httpx.Client) -> float:
+    """The median duration of a request when no other client sends any."""
     times = []
     for _ in range(100):
         began = perf_counter()
@@ -56,16 +56,16 @@ def usual(client: httpx.Client) -> float:
 
 
 async def rush(api: Api, users: dict[str, str]) -> list[tuple[str, httpx.Response, float]]:
-    """Everybody at once, several times: whom, what, and after how many seconds."""
+    """Send `TURNS` requests of all users at once; return user, answer and seconds of each."""
     found: list[tuple[str, httpx.Response, float]] = []
-    everybody = asyncio.Barrier(len(users))
+    start = asyncio.Barrier(len(users))
 
     async def ask(user: str) -> None:
         headers = {"Authorization": f"Bearer {token(user)}"}
-        # A client each: one that is shared by hundreds looks through all connections every time.
+        # One client per user: a shared one would search hundreds of connections for each request.
         async with httpx.AsyncClient(base_url=api.base, headers=headers, timeout=60) as client:
             assert (await client.get("/health/live")).status_code == 200
-            await everybody.wait()
+            await start.wait()
             for _ in range(TURNS):
                 began = perf_counter()
                 answer = await client.get("/api/tasks")
@@ -75,7 +75,7 @@ async def rush(api: Api, users: dict[str, str]) -> list[tuple[str, httpx.Respons
     return found
 
 
-def test_beyond_its_capacity_a_server_refuses_quickly_and_answers_rightly(
+def test_beyond_its_capacity_a_server_refuses_quickly_and_answers_correctly(
     api: Api, killable_postgres: KillablePostgres, slow: FaultyProxy, figure: Figure
 ) -> None:
     kept = {}
@@ -85,11 +85,11 @@ def test_beyond_its_capacity_a_server_refuses_quickly_and_answers_rightly(
             kept[user] = create(client)["id"]
     server = psutil.Process(api.process.pid)
     with api.client(killable_postgres.new_user()) as alone:
-        before, memory = usual(alone), server.memory_info().rss
+        before, memory = median_seconds(alone), server.memory_info().rss
         slow.begin_delay(DELAY)
         answers = asyncio.run(rush(api, kept))
         slow.heal()
-        after = usual(alone)
+        after = median_seconds(alone)
     more = (server.memory_info().rss - memory) / 2**20
 
     served = [(user, answer) for user, answer, _ in answers if answer.status_code == 200]
@@ -102,7 +102,7 @@ def test_beyond_its_capacity_a_server_refuses_quickly_and_answers_rightly(
     assert all([task["id"] for task in answer.json()] == [kept[user]] for user, answer in served)
     slowest = max(seconds for _, _, seconds in answers)
     assert slowest < DEADLINE + GRACE
-    # Most find the queue full, and are not kept waiting at all.
+    # Most requests find the queue full, so they are refused without waiting.
     refusal = median(seconds for _, answer, seconds in answers if answer.status_code == 503)
     assert refusal < DEADLINE / 2
     assert more < MEGABYTES
@@ -110,15 +110,15 @@ def test_beyond_its_capacity_a_server_refuses_quickly_and_answers_rightly(
         assert after < 2 * before
     figure(
         f"{CLIENTS} clients, pool of {POOL}: {len(served)} served, {len(refused)} refused, "
-        f"half of them within {refusal:.2f} s, the slowest after {slowest:.1f} s; {more:+.0f} MB; "
+        f"median refusal {refusal:.2f} s, slowest answer {slowest:.1f} s; {more:+.0f} MB; "
         f"latency after ÷ before {after / before:.2f}"
     )
 
 
-def test_within_its_capacity_nobody_is_refused(
+def test_within_its_capacity_no_request_is_refused(
     api: Api, killable_postgres: KillablePostgres, slow: FaultyProxy
 ) -> None:
-    """The control: as many as there are connections and places in the queue, in time for all."""
+    """Control: these requests fit into the pool and its queue, and end before the deadline."""
     kept = {}
     for _ in range(POOL * 2):
         user = killable_postgres.new_user()

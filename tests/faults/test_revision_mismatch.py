@@ -1,4 +1,4 @@
-"""A deploy across revisions: the schema goes first, the old code goes on, the new one follows."""
+"""A deploy across revisions: the schema is migrated first, while the old code still serves."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from support.polling import wait_until
 from support.sql import fetch_column, run_sql
 
 ADDING = ("ALTER TABLE tasks ADD COLUMN note text", "ALTER TABLE tasks DROP COLUMN note")
-WELL = {(200, ""), (201, "")}
+SUCCESS = {(200, ""), (201, "")}
 
 
-def test_code_on_a_schema_that_moves_ahead_fails_nobody(
+def test_no_request_fails_while_the_schema_is_migrated_ahead_of_the_code(
     cli: Cli, own_url: str, code_ahead: CodeAhead, serve: Serve, figure: Figure
 ) -> None:
     ahead = code_ahead(*ADDING)
@@ -28,12 +28,12 @@ def test_code_on_a_schema_that_moves_ahead_fails_nobody(
         assert cli("migrate", DATABASE_URL=own_url, PYTHONPATH=ahead).code == 0
         assert fetch_column(own_url, "SELECT version_num FROM taskcore_version") == [NEXT]
         seen.wait_for_more()
-        assert seen.told == WELL
+        assert seen.outcomes == SUCCESS
         figure(f"migrated one revision ahead under load: {len(seen.answers)} requests, 0 failed")
-        # The control: what this code can't live with is seen.
+        # Control: a column that the code needs is renamed.
         run_sql(own_url, "ALTER TABLE tasks RENAME COLUMN title TO heading")
         seen.wait_for_more()
-    assert seen.told > WELL
+    assert seen.outcomes > SUCCESS
 
 
 def test_code_on_a_schema_that_is_behind_is_not_ready_until_it_is_migrated(
@@ -41,8 +41,8 @@ def test_code_on_a_schema_that_is_behind_is_not_ready_until_it_is_migrated(
 ) -> None:
     ahead = code_ahead(*ADDING)
     run_sql(own_url, "INSERT INTO users (id) VALUES ('alice')")
-    here = {"DATABASE_URL": own_url, "BETTER_AUTH_SECRET": secret, "PYTHONPATH": ahead}
-    refused = cli("serve", "--port", 0, **here)
+    settings = {"DATABASE_URL": own_url, "BETTER_AUTH_SECRET": secret, "PYTHONPATH": ahead}
+    refused = cli("serve", "--port", 0, **settings)
     assert refused.code == 1
     assert "run `taskcli migrate`" in refused.err
     servers = make_servers(own_url, PYTHONPATH=ahead)
@@ -55,6 +55,6 @@ def test_code_on_a_schema_that_is_behind_is_not_ready_until_it_is_migrated(
         behind = ready()
         assert (behind.status_code, behind.json()["code"]) == (503, "not_ready")
         assert behind.json()["checks"]["schema"] == "behind"
-        assert cli("migrate", **here).code == 0
+        assert cli("migrate", **settings).code == 0
         wait_until(lambda: ready().status_code == 200, "readiness")
         create(client)

@@ -1,6 +1,6 @@
-"""A deploy under load: the new instance takes over the listening socket, and nobody notices.
+"""A deploy under load: a new instance takes over the listening socket, and no request fails.
 
-Each answer of an instance that drains ends its connection, so that clients move to the other.
+A draining instance closes each connection after its answer, so clients move to the new instance.
 """
 
 from __future__ import annotations
@@ -18,27 +18,29 @@ from support.polling import wait_until
 
 CLIENTS = 8
 RATE = 200
-SWAPS = 5 if FULL else 1
+REPLACEMENTS = 5 if FULL else 1
 
-# Ends a process; the set holds who waits for an answer.
+# Ends a process and returns its exit code; the set holds the clients that wait for an answer.
 Stop = Callable[["subprocess.Popen[bytes]", set[int]], int]
 
 
-def quietly(process: subprocess.Popen[bytes], _: set[int]) -> int:
+def terminate(process: subprocess.Popen[bytes], _: set[int]) -> int:
     process.send_signal(signal.SIGTERM)
     return process.wait(60)
 
 
-def harshly(process: subprocess.Popen[bytes], waiting: set[int]) -> int:
-    # All connections are still the old instance's: stopped, it keeps everybody waiting.
+def kill(process: subprocess.Popen[bytes], waiting: set[int]) -> int:
+    # The old instance still has all connections, so all clients wait once it is stopped.
     process.send_signal(signal.SIGSTOP)
-    wait_until(lambda: len(waiting) == CLIENTS, "a request of everybody's in flight")
+    wait_until(lambda: len(waiting) == CLIENTS, "a request of each client in flight")
     process.kill()
     return process.wait(60)
 
 
-def swapped(servers: ServersOnOneSocket, user: str, stop: Stop) -> tuple[list[Answer], list[int]]:
-    """What clients were told while instances were replaced, and how the old ones ended."""
+def replace_instances(
+    servers: ServersOnOneSocket, user: str, stop: Stop
+) -> tuple[list[Answer], list[int]]:
+    """Replace instances under load; return the answers, and the exit codes of the old instances."""
     answers: list[Answer] = []
     waiting: set[int] = set()
     over = threading.Event()
@@ -59,7 +61,7 @@ def swapped(servers: ServersOnOneSocket, user: str, stop: Stop) -> tuple[list[An
     with ThreadPoolExecutor(CLIENTS) as threads:
         working = [threads.submit(work, number) for number in range(CLIENTS)]
         try:
-            for _ in range(SWAPS):
+            for _ in range(REPLACEMENTS):
                 wait_for_more()
                 new = servers.start()
                 wait_for_more()
@@ -73,19 +75,19 @@ def swapped(servers: ServersOnOneSocket, user: str, stop: Stop) -> tuple[list[An
     return answers, codes
 
 
-def test_instances_are_swapped_without_a_failed_request(
+def test_instances_are_replaced_without_a_failed_request(
     make_servers: MakeServers, url: str, alice: str, figure: Figure
 ) -> None:
-    answers, codes = swapped(make_servers(url, TASKAPI_DRAIN_SECONDS="1"), alice, quietly)
+    answers, codes = replace_instances(
+        make_servers(url, TASKAPI_DRAIN_SECONDS="1"), alice, terminate
+    )
     assert {answer.status for answer in answers} == {200}
-    assert codes == [0] * SWAPS
-    figure(f"{SWAPS} swaps under load: {len(answers)} requests, 0 failed")
+    assert codes == [0] * REPLACEMENTS
+    figure(f"{REPLACEMENTS} replacements under load: {len(answers)} requests, 0 failed")
 
 
-def test_instances_that_are_killed_fail_somebody(
-    make_servers: MakeServers, url: str, alice: str
-) -> None:
-    """The control: a failed request would be seen."""
-    answers, codes = swapped(make_servers(url), alice, harshly)
+def test_a_killed_instance_fails_a_request(make_servers: MakeServers, url: str, alice: str) -> None:
+    """Control: a failed request is seen."""
+    answers, codes = replace_instances(make_servers(url), alice, kill)
     assert 0 in {answer.status for answer in answers}
-    assert codes == [-signal.SIGKILL] * SWAPS
+    assert codes == [-signal.SIGKILL] * REPLACEMENTS

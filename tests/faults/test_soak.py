@@ -1,6 +1,6 @@
-"""Mixed load for a while: memory, open files, threads and open transactions stay what they were.
+"""Under a long mixed load, memory, open files, threads and open transactions do not grow.
 
-How long is said by TASKCORE_TEST_SOAK, in seconds.
+TASKCORE_TEST_SOAK is the duration in seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from support.load import Load
 
 SECONDS = float(os.environ.get("TASKCORE_TEST_SOAK", "60" if FULL else "5"))
 WRITERS, READERS = 6, 4
-# A transaction that nobody goes on with; one that is at work is never idle for so long.
+# A transaction that was left open. One in use is never idle for a second.
 LEFT_OPEN = """
 SELECT count(*) FROM pg_stat_activity
  WHERE state LIKE 'idle in transaction%' AND state_change < now() - interval '1 s'
@@ -33,7 +33,7 @@ SELECT count(*) FROM pg_stat_activity
 
 @dataclass(frozen=True)
 class Sample:
-    """What a server holds at one moment."""
+    """What a server uses at one moment."""
 
     megabytes: float
     files: float
@@ -41,12 +41,12 @@ class Sample:
     left_open: float
 
 
-# By how much the middle of the last third may lie above that of the second one.
+# The median of the last third may exceed the median of the second third by this much.
 ALLOWED = Sample(megabytes=4, files=1, threads=1, left_open=0)
 
 
 def grown(samples: Sequence[Sample]) -> list[str]:
-    """What was more in the last third than in the second; the first one warms up."""
+    """The fields that grew from the second third to the last; the first third is the warm-up."""
     third = len(samples) // 3
     before, after = (
         [median(values) for values in zip(*map(astuple, some), strict=True)]
@@ -103,8 +103,8 @@ def test_nothing_grows_under_mixed_load(
 
 
 @pytest.mark.parametrize("leak", [field.name for field in fields(Sample)])
-def test_what_grows_is_seen(leak: str) -> None:
-    """The control: the same samples, but one of the figures rises."""
+def test_a_rising_figure_is_detected(leak: str) -> None:
+    """Control: the same samples, but one of the figures rises."""
     steady = {"megabytes": 100.0, "files": 30.0, "threads": 4.0, "left_open": 0.0}
     flat = [Sample(**steady)] * 99
     assert grown(flat) == []

@@ -1,7 +1,7 @@
-"""A connection that ends between statement and answer: what is repeated, and what is only said.
+"""A connection that ends between statement and answer: what is repeated, and what is reported.
 
-Reads and creates are repeated once and succeed. Of every other change the caller learns that its
-outcome is unknown, and the row is as it was or as it was to be.
+Reads and creates are repeated once and succeed. Any other change is reported as `outcome_unknown`,
+and the row has its old or its new state.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def narrow_proxy(url: str) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture(scope="module")
-def thin_api(
+def narrow_api(
     url: str, narrow_proxy: FaultyProxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:
     log = tmp_path_factory.mktemp("unknown") / "log"
@@ -41,8 +41,8 @@ def thin_api(
 
 
 @pytest.fixture
-def client(thin_api: Api, alice: str) -> Iterator[httpx.Client]:
-    with thin_api.client(alice) as client:
+def client(narrow_api: Api, alice: str) -> Iterator[httpx.Client]:
+    with narrow_api.client(alice) as client:
         yield client
 
 
@@ -73,7 +73,7 @@ def test_a_create_is_repeated_and_exists_once(
 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_of_a_change_the_client_learns_that_nobody_knows(
+def test_a_change_is_reported_as_outcome_unknown(
     direction: Direction, name: str, client: httpx.Client, narrow_proxy: FaultyProxy
 ) -> None:
     task = create(client)
@@ -84,16 +84,16 @@ def test_of_a_change_the_client_learns_that_nobody_knows(
     assert cut.done.is_set()
     assert "unknown" in problem(response, "outcome_unknown")["detail"]
     assert int(response.headers["retry-after"]) >= 1
-    # What did not reach the server did not happen; what it answered did.
+    # A statement that was cut on its way did not run; one whose answer was cut did.
     unchanged = client.get(path).json() == task
     assert unchanged == (direction == "up")
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_on_a_whole_wire_a_change_is_made(
+def test_without_a_cut_a_change_is_made(
     name: str, client: httpx.Client, narrow_proxy: FaultyProxy
 ) -> None:
-    """The control: a cut that is too far away."""
+    """Control: the cut is planned after more bytes than are sent."""
     task = create(client)
     method, more, body = CHANGES[name]
     cut = narrow_proxy.cut_after("up", 1_000_000)

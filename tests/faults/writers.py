@@ -1,4 +1,4 @@
-"""Writers: users who create, change and delete tasks, and remember each acknowledgement."""
+"""Writers create, change and delete tasks, and record every acknowledgement."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from support.api_server import token
 from support.forbidden_text import check_answer, marked_title
 from support.http_contract import Json
 
-# What is remembered of a task: (title, completed), or None where it is gone.
+# The state of a task: (title, completed), or None if it is deleted.
 State: TypeAlias = tuple[str, bool] | None
 
 
 class Writer:
-    """One user with one client, who repeats a create until it is acknowledged."""
+    """One user with one client; it repeats a create until it is acknowledged."""
 
     def __init__(self, user: str) -> None:
         self.user = user
         self.acknowledged: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        # The states that each task may be in: the last is acknowledged, the outcome of those before
-        # it is unknown.
+        # The states that each task may have: the last one is acknowledged, the outcome of the
+        # earlier ones is unknown.
         self.states: dict[str, list[State]] = {}
         # The title of a create that has no answer yet.
-        self.asked_for: str | None = None
-        self._chance = random.Random(user)
+        self.pending_title: str | None = None
+        self._rng = random.Random(user)
 
     def work(self, base: Callable[[], str], stopping: threading.Event) -> None:
         headers = {"Authorization": f"Bearer {token(self.user)}"}
@@ -43,29 +43,29 @@ class Writer:
 
     def _do(self, client: httpx.Client, base: Callable[[], str], stopping: threading.Event) -> None:
         known = [task for task, states in self.states.items() if states[-1] is not None]
-        if len(known) < 3 or self._chance.random() < 0.4:
+        if len(known) < 3 or self._rng.random() < 0.4:
             self._create(client, base, stopping)
             return
-        task = self._chance.choice(known)
-        if self._chance.random() < 0.2:
+        task = self._rng.choice(known)
+        if self._rng.random() < 0.2:
             self._change(client, base, "DELETE", task, None)
         else:
-            state = (marked_title(), self._chance.random() < 0.5)
+            state = (marked_title(), self._rng.random() < 0.5)
             self._change(client, base, "PUT", task, state)
 
     def _create(
         self, client: httpx.Client, base: Callable[[], str], stopping: threading.Event
     ) -> None:
         made, key = marked_title(), uuid4().hex
-        self.asked_for = made
+        self.pending_title = made
         while True:
             answer = self._ask(client, base, "POST", "", {"title": made}, {"Idempotency-Key": key})
             if answer is not None and answer.status_code == 201:
                 self.acknowledged["create"] += 1
                 self.states[answer.json()["id"]] = [(made, False)]
-                self.asked_for = None
+                self.pending_title = None
                 return
-            if stopping.wait(0.01):  # the least that a polite client waits
+            if stopping.wait(0.01):  # the pause of a client before it retries
                 return
 
     def _change(
@@ -82,8 +82,8 @@ class Writer:
             self.acknowledged[method] += 1
             self.states[task] = [state]
         elif answer is not None and answer.status_code == 404:
-            # Only a delete whose outcome was unknown explains it.
-            assert None in self.states[task], "a task is gone that nobody has deleted"
+            # The only possible cause is an earlier delete with an unknown outcome.
+            assert None in self.states[task], "a task is missing that was never deleted"
             self.states[task] = [None]
         elif answer is None or answer.json()["code"] == "outcome_unknown":
             self.states[task].insert(0, state)
@@ -97,7 +97,7 @@ class Writer:
         body: Json | None,
         headers: dict[str, str],
     ) -> httpx.Response | None:
-        """The answer; None if the connection to the API ended without one."""
+        """Return the answer, or None if the connection to the API ended without one."""
         try:
             answer = client.request(method, f"{base()}/api/tasks{more}", json=body, headers=headers)
         except httpx.TransportError as error:
@@ -111,7 +111,7 @@ class Writer:
 
 @contextmanager
 def writing(writers: list[Writer], base: Callable[[], str]) -> Iterator[None]:
-    """All writers at work, each in a thread, until the block ends."""
+    """Run all writers, each in its thread, until the block ends."""
     stopping = threading.Event()
     failures: list[BaseException] = []
 
@@ -134,7 +134,7 @@ def writing(writers: list[Writer], base: Callable[[], str]) -> Iterator[None]:
 
 
 def differences(writers: list[Writer], owner_url: str) -> dict[str, list[Any]]:
-    """What was lost, what exists too often, and what is in no state that it may be in."""
+    """The tasks that were lost, that exist too often, and that are in no possible state."""
     lost, doubled, torn = [], [], []
     with psycopg.connect(owner_url) as admin:
         for writer in writers:
@@ -146,7 +146,7 @@ def differences(writers: list[Writer], owner_url: str) -> dict[str, list[Any]]:
                 elif stored.get(task) not in states:
                     torn.append((task, stored.get(task), states))
             more = [task for task in stored if task not in writer.states]
-            # One create's answer may have been lost.
-            doubled += [task for task in more if stored[task][0] != writer.asked_for]
-            doubled += [task for task in more if stored[task][0] == writer.asked_for][1:]
+            # The answer to one create may have been lost.
+            doubled += [task for task in more if stored[task][0] != writer.pending_title]
+            doubled += [task for task in more if stored[task][0] == writer.pending_title][1:]
     return {"lost": lost, "doubled": doubled, "torn": torn}
