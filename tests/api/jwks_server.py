@@ -35,15 +35,19 @@ FAULTS: dict[str, Callable[[bytes], Answer]] = {
     "a byte too large": lambda good: _ok(good.ljust(256 * 1024 + 1)),
     "HTML": lambda good: (200, {"Content-Type": "text/html"}, b"<!doctype html><p>Sign in"),
     "nothing": lambda good: _ok(b""),
-    "no keys": lambda good: _ok(b'{"keys":[]}'),
     "no list": lambda good: _ok(b'{"keys":{}}'),
     "bare list": lambda good: _ok(json.dumps(json.loads(good)["keys"]).encode()),
-    "unusable keys": lambda good: _ok(b'{"keys":[{"kty":"oct","k":"AAAA","kid":"EdDSA-0"},7]}'),
     "gzip": lambda good: _ok(gzip.compress(good), **{"Content-Encoding": "gzip"}),
     "UTF-16": lambda good: _ok(good.decode().encode("utf-16")),
     "one id twice": lambda good: _ok(_twice(good)),
     "deep": lambda good: _ok(b"[" * 200_000),
 }
+# Key sets that list no key which counts.
+EMPTY_SETS: dict[str, Callable[[bytes], Answer]] = {
+    "no keys": lambda _: _ok(b'{"keys":[]}'),
+    "unusable keys": lambda _: _ok(b'{"keys":[{"kty":"oct","k":"AAAA","kid":"EdDSA-0"},7]}'),
+}
+_ANSWERS = {**FAULTS, **EMPTY_SETS}
 
 
 class JwksServer:
@@ -99,8 +103,8 @@ class JwksServer:
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
         self.asked.append(request.path)
-        faulty = request.path != "/moved" and self.behaves in FAULTS
-        status, headers, body = (FAULTS[self.behaves] if faulty else _ok)(self.document)
+        faulty = request.path != "/moved" and self.behaves in _ANSWERS
+        status, headers, body = (_ANSWERS[self.behaves] if faulty else _ok)(self.document)
         if self.behaves == "hangs in the middle":
             self._send(request, status, {"Content-Length": str(len(body))}, body[:20])
         if self.behaves == "drips":

@@ -8,7 +8,8 @@ One fetch runs at a time, and a token whose key is known never waits for it. The
 - when a token names an unknown key, as often as a rate limit allows, so that invented names cause
   little load.
 
-While the endpoint fails, the fetched keys are used up to `stale_limit`.
+While the endpoint fails, the fetched keys are used up to `stale_limit`. A set without a usable key
+is an answer: the keys are dropped, and the set is fetched again as after a failure.
 """
 
 from __future__ import annotations
@@ -87,19 +88,21 @@ class JwksClient:
 
     async def key(self, key_id: object) -> Key | None:
         """The key with this `kid`, or None; 503 while there are no keys at all."""
+        if not self.loaded and (self._fetching is not None or self._pause_is_over()):
+            await self._fetch()
+        if self.loaded and isinstance(key_id, str) and key_id not in self._keys:
+            await self._look_up(key_id)
         if not self.loaded:
-            if self._fetching is not None or self._pause_is_over():
-                await self._fetch()
-            if not self.loaded:
-                raise Problem(KEYS_UNAVAILABLE, headers={"Retry-After": self._retry_after()})
-        if not isinstance(key_id, str):
-            return None
-        if key_id not in self._keys and self._fetching is not None:
+            raise Problem(KEYS_UNAVAILABLE, headers={"Retry-After": self._retry_after()})
+        return self._keys.get(key_id) if isinstance(key_id, str) else None
+
+    async def _look_up(self, key_id: str) -> None:
+        """Fetch the set because it lacks this key."""
+        if self._fetching is not None:
             await self._fetch()
         # The fetch that was already running may have answered before the key existed.
         if key_id not in self._keys and self._may_fetch_for_unknown_key():
             await self._fetch()
-        return self._keys.get(key_id)
 
     def _pause_is_over(self) -> bool:
         return _now() >= self._failed_at + _SHORTEST_PAUSE
@@ -145,18 +148,24 @@ class JwksClient:
                 content = await self._download()
             keys = self._keys if content == self._content else parse(content)
         except Exception as error:  # whatever it is: the refreshing task goes on
-            self._failures += 1
-            self._failed_at = _now()
-            # `loaded` also discards keys that are now too old, and the tokens they verified.
-            kept = "" if self.loaded else "; there are none"
-            _log.warning("the keys could not be fetched (%s)%s", _reason(error), kept)
+            self._fail(_reason(error))
         else:
-            self._failures = 0
             self._fetched_at = _now()
             self._take(keys, content)
+            if keys:
+                self._failures = 0
+            else:  # an answer: keys that are not listed any more do not count
+                self._fail("the set has no usable key")
         finally:
             self._fetching = None
             self._rescheduled.set()
+
+    def _fail(self, reason: str) -> None:
+        self._failures += 1
+        self._failed_at = _now()
+        # `loaded` also discards keys that are now too old, and the tokens they verified.
+        kept = "" if self.loaded else "; there are none"
+        _log.warning("the keys could not be fetched (%s)%s", reason, kept)
 
     async def _download(self) -> bytes:
         async with self._http.stream("GET", self.url) as response:

@@ -54,4 +54,9 @@ def key_set(url: str) -> str:
         raise CheckFailed(f"{url} can't be reached ({type(error).__name__})", mend) from error
     except UnusableKeySet as error:
         raise CheckFailed(f"{url} has no key set: {error}", mend) from error
+    if not found:
+        raise CheckFailed(
+            f"{url} lists no usable key",
+            "sign in once: Better Auth makes a key with its first token",
+        )
     return ", ".join(f"{key_id} ({'/'.join(key.algorithms)})" for key_id, key in found.items())
