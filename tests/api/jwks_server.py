@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -53,7 +54,12 @@ _ANSWERS = {**FAULTS, **EMPTY_SETS}
 class JwksServer:
     """Serves `keys`, counts who asks, and does what `behaves` says."""
 
-    def __init__(self, keys: list[dict[str, Any]], bound: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        keys: list[dict[str, Any]],
+        bound: socket.socket | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.keys: list[Any] = keys
         self.behaves = "ok"
         self.asked: list[str] = []
@@ -81,6 +87,8 @@ class JwksServer:
             self._server.socket = bound
             self._server.server_address = bound.getsockname()
             self._server.server_activate()
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port: int = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/api/auth/jwks"
         Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()

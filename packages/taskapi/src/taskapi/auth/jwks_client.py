@@ -20,22 +20,19 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-import httpx
-
 from taskapi.problems import KEYS_UNAVAILABLE, Problem
 
+from . import key_request
 from .key_set import Key, UnusableKeySet, parse
 from .rate_limit import RateLimit
 
 LIFETIME = 600.0
-TIMEOUT = 5.0
 _REFRESH_AFTER = 0.8 * LIFETIME
 _RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 # After a failed fetch the next one starts so much later, also if tokens wait for it.
 _SHORTEST_PAUSE = 1.0
 _UNKNOWN_KEY_BURST = 3
 _UNKNOWN_KEY_INTERVAL = 20.0
-_MAX_BYTES = 256 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -62,12 +59,7 @@ class JwksClient:
 
     async def open(self) -> None:
         """Start the task that fetches the keys, now and regularly; do not wait for it."""
-        self._http = httpx.AsyncClient(
-            follow_redirects=False,
-            timeout=TIMEOUT,
-            # Without compression the limit of bytes also limits the size in memory.
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-        )
+        self._http = key_request.client(self.url)
         self._refreshing = asyncio.create_task(self._refresh())
 
     async def close(self) -> None:
@@ -144,8 +136,7 @@ class JwksClient:
     async def _fetch_once(self) -> None:
         self._wanted = False
         try:
-            async with asyncio.timeout(TIMEOUT):
-                content = await self._download()
+            content = await key_request.download(self._http, self.url)
             keys = self._keys if content == self._content else parse(content)
         except Exception as error:  # whatever it is: the refreshing task goes on
             self._fail(_reason(error))
@@ -166,17 +157,6 @@ class JwksClient:
         # `loaded` also discards keys that are now too old, and the tokens they verified.
         kept = "" if self.loaded else "; there are none"
         _log.warning("the keys could not be fetched (%s)%s", reason, kept)
-
-    async def _download(self) -> bytes:
-        async with self._http.stream("GET", self.url) as response:
-            if response.status_code != httpx.codes.OK:
-                raise UnusableKeySet(f"status {response.status_code}")
-            content = bytearray()
-            async for part in response.aiter_raw():
-                content += part
-                if len(content) > _MAX_BYTES:
-                    raise UnusableKeySet("it is too large")
-            return bytes(content)
 
     def _take(self, keys: Mapping[str, Key], content: bytes | None) -> None:
         if content != self._content:
