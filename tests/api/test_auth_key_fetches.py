@@ -39,7 +39,7 @@ async def test_fifty_with_an_unknown_key_cause_one_fetch(
     assert len(jwks_server.asked) == 2
 
 
-async def test_ten_thousand_invented_keys_in_a_minute_cause_six_fetches(
+async def test_ten_thousand_invented_keys_in_a_minute_cause_six_fetches_at_most(
     authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
     """Three at once, then one in twenty seconds."""
