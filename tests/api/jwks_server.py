@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -35,21 +36,30 @@ FAULTS: dict[str, Callable[[bytes], Answer]] = {
     "a byte too large": lambda good: _ok(good.ljust(256 * 1024 + 1)),
     "HTML": lambda good: (200, {"Content-Type": "text/html"}, b"<!doctype html><p>Sign in"),
     "empty body": lambda good: _ok(b""),
-    "no keys": lambda good: _ok(b'{"keys":[]}'),
     "no list": lambda good: _ok(b'{"keys":{}}'),
     "bare list": lambda good: _ok(json.dumps(json.loads(good)["keys"]).encode()),
-    "unusable keys": lambda good: _ok(b'{"keys":[{"kty":"oct","k":"AAAA","kid":"EdDSA-0"},7]}'),
     "gzip": lambda good: _ok(gzip.compress(good), **{"Content-Encoding": "gzip"}),
     "UTF-16": lambda good: _ok(good.decode().encode("utf-16")),
     "one id twice": lambda good: _ok(_twice(good)),
     "deep nesting": lambda good: _ok(b"[" * 200_000),
 }
+# Key sets that list no key which counts.
+EMPTY_SETS: dict[str, Callable[[bytes], Answer]] = {
+    "no keys": lambda _: _ok(b'{"keys":[]}'),
+    "unusable keys": lambda _: _ok(b'{"keys":[{"kty":"oct","k":"AAAA","kid":"EdDSA-0"},7]}'),
+}
+_ANSWERS = {**FAULTS, **EMPTY_SETS}
 
 
 class JwksServer:
     """Serves `keys`, records the requested paths, and fails as `behaves` says."""
 
-    def __init__(self, keys: list[dict[str, Any]], bound: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        keys: list[dict[str, Any]],
+        bound: socket.socket | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.keys: list[Any] = keys
         self.behaves = "ok"
         self.requests: list[str] = []
@@ -77,6 +87,8 @@ class JwksServer:
             self._server.socket = bound
             self._server.server_address = bound.getsockname()
             self._server.server_activate()
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port: int = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/api/auth/jwks"
         Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
@@ -99,8 +111,8 @@ class JwksServer:
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
         self.requests.append(request.path)
-        faulty = request.path != "/moved" and self.behaves in FAULTS
-        status, headers, body = (FAULTS[self.behaves] if faulty else _ok)(self.document)
+        faulty = request.path != "/moved" and self.behaves in _ANSWERS
+        status, headers, body = (_ANSWERS[self.behaves] if faulty else _ok)(self.document)
         if self.behaves == "hangs in the middle":
             self._send(request, status, {"Content-Length": str(len(body))}, body[:20])
         if self.behaves == "drips":

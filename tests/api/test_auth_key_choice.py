@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jwt
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from api.authenticators import OpenAuthenticator, identify, refusal_code
 from api.jwks_server import JwksServer
 from api.tokens import as_json, b64, jwk, key_signer, private_key
-from taskapi.auth.key_set import UnusableKeySet, parse
+from taskapi.auth.key_set import parse
 
 GOOD = jwk("ES256")
 Make = Callable[[], dict[str, Any]]
@@ -31,6 +32,14 @@ def secrets_of(algorithm: str) -> dict[str, Any]:
         private_key(algorithm), as_dict=True
     )
     return {k: v for k, v in made.items() if k != "key_ops"}
+
+
+CRT = ("p", "q", "dp", "dq", "qi")
+
+
+def half_private(member: str) -> dict[str, Any]:
+    """A public key that shows one member of its private key; `d` is not there."""
+    return jwk("RS256", **{member: secrets_of("RS256")[member]})
 
 
 IGNORED: dict[str, Make] = {
@@ -52,6 +61,13 @@ IGNORED: dict[str, Make] = {
     "for another algorithm": lambda: jwk("EdDSA", alg="ES256"),
     "for a weaker hash": lambda: jwk("RS256", alg="RS1"),
     "for another strength": lambda: jwk("RS256", alg="RS512"),
+    "not to verify with": lambda: jwk("EdDSA", key_ops=["sign"]),
+    "for no operation": lambda: jwk("RS256", key_ops=[]),
+    "operations are null": lambda: jwk("EdDSA", key_ops=None),
+    "operations are a string": lambda: jwk("EdDSA", key_ops="verify"),
+    "operations are an object": lambda: jwk("EdDSA", key_ops={"verify": True}),
+    **{f"private RSA, only {name}": partial(half_private, name) for name in CRT},
+    "EdDSA with a secret": lambda: jwk("EdDSA", k="AAAA"),
     "alg is null": lambda: jwk("EdDSA", alg=None),
     "alg is a list": lambda: jwk("EdDSA", alg=["EdDSA"]),
     "kty is null": lambda: {"kty": None},
@@ -77,8 +93,7 @@ def test_an_unusable_key_is_ignored_and_the_others_are_used(name: str) -> None:
     bad = {**IGNORED[name](), "kid": "bad"}
     assert set(parse(as_json({"keys": [bad, GOOD]}))) == {GOOD["kid"]}
     assert set(parse(as_json({"keys": [GOOD, bad]}))) == {GOOD["kid"]}
-    with pytest.raises(UnusableKeySet, match="no usable key"):
-        parse(as_json({"keys": [bad]}))
+    assert parse(as_json({"keys": [bad]})) == {}
 
 
 @pytest.mark.parametrize("kid", [None, 1, [], {}, ...], ids=repr)
@@ -96,6 +111,8 @@ USED: dict[str, tuple[Make, tuple[str, ...]]] = {
     "as listed": (lambda: jwk("EdDSA"), ("EdDSA",)),
     "with the newer name of its algorithm": (lambda: jwk("EdDSA", alg="Ed25519"), ("EdDSA",)),
     "for signatures": (lambda: jwk("EdDSA", use="sig"), ("EdDSA",)),
+    "to verify with": (lambda: jwk("EdDSA", key_ops=["verify"]), ("EdDSA",)),
+    "for more operations": (lambda: jwk("RS256", key_ops=["sign", "verify"]), ("RS256",)),
     "with more members": (lambda: jwk("EdDSA", x5c=["x"], x5u="http://x", created=1), ("EdDSA",)),
     "ES512": (lambda: jwk("ES512"), ("ES512",)),
     "PS256": (lambda: jwk("PS256"), ("PS256",)),

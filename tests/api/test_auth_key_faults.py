@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
-from api.authenticators import OpenAuthenticator, identify, refusal_code
-from api.jwks_server import FAULTS, JwksServer
+from api.authenticators import OpenAuthenticator, identify, refusal_code, wait_for_fetch
+from api.jwks_server import EMPTY_SETS, FAULTS, JwksServer
 from api.loop_clock import Clock
-from api.tokens import jwk, key_signer
+from api.tokens import jwk, key_signer, secret_signer
 from support.polling import wait_until_async
-from taskapi.auth import Authenticator
+from taskapi.auth import Authenticator, jwks_client
+from taskapi.auth.key_set import Key, UnusableKeySet, parse
 
 HANGING = ["hangs", "hangs in the middle"]
+
+
+def refuse_empty(content: bytes) -> Mapping[str, Key]:
+    """The parser without the mend: a set must have a key."""
+    keys = parse(content)
+    if not keys:
+        raise UnusableKeySet("it has no usable key")
+    return keys
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -33,7 +43,61 @@ async def test_after_a_bad_answer_the_old_keys_stay(
     assert await refusal_code(authenticator, old.token("alice")) == "token_invalid"
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("with_mend", [True, False])
+@pytest.mark.parametrize("empty", EMPTY_SETS)
+async def test_a_set_without_keys_is_an_answer(
+    empty: str,
+    with_mend: bool,
+    authenticator: Authenticator,
+    jwks_server: JwksServer,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Remembered tokens end with their keys; the control takes such a set for a failed fetch."""
+    jwks = authenticator.jwks
+    assert jwks is not None
+    if not with_mend:
+        monkeypatch.setattr(jwks_client, "parse", refuse_empty)
+    remembered, new = key_signer().token("alice"), key_signer().token("bob")
+    shared = secret_signer().token("carol")
+    assert await identify(authenticator, remembered) == "alice"
+    jwks_server.behaves = empty
+    await clock.forward(500)
+    await wait_for_fetch(authenticator, jwks_server, 2)
+    if not with_mend:
+        assert await identify(authenticator, remembered) == "alice"
+        assert await identify(authenticator, new) == "bob"
+        return
+    assert not jwks.loaded
+    for token in (remembered, new):
+        assert await refusal_code(authenticator, token) == "keys_unavailable"
+    assert await identify(authenticator, shared) == "carol"
+    # The same empty set again changes nothing; the next set with keys does.
+    await clock.forward(1)
+    await wait_for_fetch(authenticator, jwks_server, 3)
+    assert await refusal_code(authenticator, remembered) == "keys_unavailable"
+    jwks_server.behaves = "ok"
+    await clock.forward(1)
+    await wait_until_async(lambda: jwks.loaded)
+    assert await identify(authenticator, remembered) == "alice"
+
+
+async def test_a_set_that_a_token_found_empty_is_asked_for_again_without_tokens(
+    authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
+) -> None:
+    """The next regular fetch would be minutes later, and until then the process is not ready."""
+    jwks = authenticator.jwks
+    assert jwks is not None
+    jwks_server.behaves = "no keys"
+    invented = key_signer(kid="invented").token("alice")
+    assert await refusal_code(authenticator, invented) == "keys_unavailable"
+    assert not jwks.loaded
+    jwks_server.behaves = "ok"
+    await clock.forward(1)
+    await wait_until_async(lambda: jwks.loaded)
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, *EMPTY_SETS])
 async def test_when_every_answer_is_bad_there_are_no_keys(
     fault: str, open_authenticator: OpenAuthenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:

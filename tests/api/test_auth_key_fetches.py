@@ -10,10 +10,12 @@ import pytest
 from api.authenticators import OpenAuthenticator, identify, refusal_code, wait_for_fetch
 from api.jwks_server import JwksServer
 from api.loop_clock import Clock
-from api.tokens import jwk, key_signer
+from api.tokens import as_json, b64, jwk, key_signer
 from support.polling import wait_until_async
 from support.ports import bound_socket, port_of
-from taskapi.auth import Authenticator
+from taskapi.auth import Authenticator, jwks_client
+from taskapi.auth.rate_limit import RateLimit
+from taskapi.problems import Problem
 
 
 def token_of_unknown_key(number: int) -> str:
@@ -37,20 +39,118 @@ async def test_fifty_tokens_of_an_unknown_key_cause_one_fetch(
     assert len(jwks_server.requests) == 2
 
 
-async def test_unknown_keys_cause_one_fetch_in_thirty_seconds(
+async def test_ten_thousand_invented_keys_in_a_minute_cause_six_fetches_at_most(
     authenticator: Authenticator, jwks_server: JwksServer, clock: Clock
 ) -> None:
-    for round in range(3):
-        for number in range(20):
+    """Three at once, then one in twenty seconds."""
+    claims = key_signer().token("alice").partition(".")[2]
+    for batch in range(100):
+        for number in range(100):
+            header = as_json({"alg": "EdDSA", "kid": f"invented {batch} {number}"})
+            token = f"{b64(header)}.{claims}"
+            assert await refusal_code(authenticator, token) == "token_invalid"
+        await clock.forward(0.599)
+    assert len(jwks_server.requests) - 1 in (5, 6)
+    # The control: all of them were unknown, and without a limit each would cause a fetch.
+    assert authenticator.jwks is not None
+    authenticator.jwks._unknown_key_fetches = RateLimit(burst=10**6, interval=1)
+    requests = len(jwks_server.requests)
+    for number in range(20):
+        assert await refusal_code(authenticator, token_of_unknown_key(number)) == "token_invalid"
+    assert len(jwks_server.requests) == requests + 20
+
+
+@pytest.mark.parametrize("with_mend", [True, False])
+async def test_a_rotation_after_an_invented_key_refuses_no_user(
+    with_mend: bool, authenticator: Authenticator, jwks_server: JwksServer
+) -> None:
+    """The control has no burst: one fetch in 30 s."""
+    if not with_mend:
+        assert authenticator.jwks is not None
+        authenticator.jwks._unknown_key_fetches = RateLimit(burst=1, interval=30)
+    assert await refusal_code(authenticator, token_of_unknown_key(1)) == "token_invalid"
+    jwks_server.keys = [jwk("EdDSA", 1)]
+    token = key_signer("EdDSA", 1).token("alice")
+    if with_mend:
+        assert await identify(authenticator, token) == "alice"
+    else:
+        assert await refusal_code(authenticator, token) == "token_invalid"
+
+
+async def test_invented_keys_that_come_together_cause_two_fetches(
+    authenticator: Authenticator, jwks_server: JwksServer
+) -> None:
+    """The first token's fetch, and one that started after the others came.
+
+    The burst is left to other tokens; the control is the same tokens one after the other.
+    """
+    jwks_server.hang()
+    waiting = [
+        asyncio.create_task(refusal_code(authenticator, token_of_unknown_key(number)))
+        for number in range(50)
+    ]
+    await wait_until_async(lambda: len(jwks_server.requests) == 2)
+    jwks_server.go_on()
+    assert set(await asyncio.gather(*waiting)) == {"token_invalid"}
+    assert len(jwks_server.requests) == 3
+    for number in range(50):
+        assert await refusal_code(authenticator, token_of_unknown_key(number)) == "token_invalid"
+    assert len(jwks_server.requests) == 4
+
+
+@pytest.mark.parametrize("with_mend", [True, False])
+async def test_a_token_that_finds_no_keys_hastens_the_next_fetch(
+    with_mend: bool,
+    open_authenticator: OpenAuthenticator,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The endpoint comes 70 s after the server, when the pauses are long.
+
+    The control has no shorter pause for a token that waits.
+    """
+    if not with_mend:
+        monkeypatch.setattr(jwks_client, "_SHORTEST_PAUSE", 30.0)
+    token = key_signer().token("alice")
+    with bound_socket() as bound:
+        url = f"http://127.0.0.1:{port_of(bound)}/api/auth/jwks"
+        authenticator = await open_authenticator(keys_url=url)
+        jwks = authenticator.jwks
+        assert jwks is not None
+        for failures in range(1, 8):
+            await wait_until_async(lambda: len(caplog.records) == failures)  # noqa: B023
+            await clock.forward(31)
+        await wait_until_async(lambda: len(caplog.records) == 8)
+        with pytest.raises(Problem) as refused:
+            await identify(authenticator, token)
+        retry_after = refused.value.headers["Retry-After"]
+        assert retry_after == ("1" if with_mend else "30")
+        with closing(JwksServer([jwk("EdDSA")], bound)) as server:
+            await clock.forward(2)
+            if with_mend:  # without another token
+                await wait_until_async(lambda: jwks.loaded)
+                assert await identify(authenticator, token) == "alice"
+            else:
+                assert await refusal_code(authenticator, token) == "keys_unavailable"
+                assert server.requests == []
+                await clock.forward(28)
+                await wait_until_async(lambda: jwks.loaded)
+
+
+async def test_tokens_that_find_no_keys_cause_one_fetch_a_second(
+    open_authenticator: OpenAuthenticator, jwks_server: JwksServer, clock: Clock
+) -> None:
+    jwks_server.behaves = "500"
+    authenticator = await open_authenticator(keys_url=jwks_server.url)
+    for seconds in range(1, 20):
+        for number in range(5):
             assert (
-                await refusal_code(authenticator, token_of_unknown_key(20 * round + number))
-                == "token_invalid"
+                await refusal_code(authenticator, token_of_unknown_key(number))
+                == "keys_unavailable"
             )
-            await clock.forward(0.5)
-        assert len(jwks_server.requests) == 2 + round
-        await clock.forward(20.5)
-    assert await refusal_code(authenticator, token_of_unknown_key(60)) == "token_invalid"
-    assert len(jwks_server.requests) == 5
+        await wait_for_fetch(authenticator, jwks_server, seconds)
+        await clock.forward(1)
 
 
 async def test_a_cancelled_request_does_not_cancel_the_fetch_of_others(

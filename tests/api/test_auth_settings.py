@@ -75,6 +75,20 @@ REFUSED: dict[str, tuple[Environment, str]] = {
             "https://",
         )
     },
+    **{
+        f"BETTER_AUTH_URL={url}": (
+            {"BETTER_AUTH_URL": url},
+            f"BETTER_AUTH_URL must not contain /api/auth: set it to {right}",
+        )
+        for url, right in (
+            (f"{URL}/api/auth", URL),
+            (f"{URL}/api/auth/", URL),
+            (f"{URL}/api/auth/jwks", URL),
+            (f"{URL}/shop/api/auth", f"{URL}/shop"),
+            ("http://localhost:3000/api/auth", "http://localhost:3000"),
+            ("https://me:hidden-password@app.example.com/api/auth?a=1", URL),
+        )
+    },
 }
 
 
@@ -94,6 +108,14 @@ ACCEPTED: dict[str, tuple[Environment, str | None]] = {
     "32 bytes in fewer characters": ({"BETTER_AUTH_SECRET": "ü" * 16}, None),
     "URL": ({"BETTER_AUTH_URL": URL}, f"{URL}/api/auth/jwks"),
     "URL with a slash": ({"BETTER_AUTH_URL": f"{URL}/"}, f"{URL}/api/auth/jwks"),
+    "URL with a path": (
+        {"BETTER_AUTH_URL": f"{URL}/my-api/auth"},
+        f"{URL}/my-api/auth/api/auth/jwks",
+    ),
+    "keys below /api/auth": (
+        {"BETTER_AUTH_URL": URL, "JWKS_URL": f"{URL}/api/auth"},
+        f"{URL}/api/auth",
+    ),
     "both": ({"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": URL}, f"{URL}/api/auth/jwks"),
     "keys elsewhere": ({"BETTER_AUTH_URL": URL, "JWKS_URL": f"{URL}/keys"}, f"{URL}/keys"),
     "keys with issuer and audience": (

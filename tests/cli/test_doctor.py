@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import os
-import threading
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt.algorithms import OKPAlgorithm
 
+from cli.doctor_findings import run_doctor
 from support.command import Cli
 from support.ports import closed_port
 from taskcli.checks import CheckFailed, server
@@ -25,28 +18,6 @@ CHECKS = [
     *("configuration", "secret", "connection", "server version", "pooling", "clock"),
     *("connections", "role", "schema", "drift", "users table", "first lock", "second lock"),
 ]
-
-
-class Findings(dict[str, dict[str, Any]]):
-    """The findings of one run of `doctor`, by check."""
-
-    code: int
-
-    @property
-    def failed(self) -> set[str]:
-        return {check for check, finding in self.items() if not finding["ok"]}
-
-
-def run_doctor(cli: Cli, url: str, *arguments: str, **variables: str) -> Findings:
-    strong = {"BETTER_AUTH_SECRET": "Zb8kQ1w2E3r4T5y6U7i8O9p0AsDfGhJkLm", **variables}
-    done = cli("doctor", "--json", *arguments, DATABASE_URL=url, **strong)
-    findings = done.json["checks"]
-    assert all(set(finding) == {"check", "ok", "message", "mend"} for finding in findings)
-    found = Findings({finding["check"]: finding for finding in findings})
-    found.code = done.code
-    assert done.json["ok"] is (not found.failed)
-    assert done.code == (1 if found.failed else 0)
-    return found
 
 
 def test_all_checks_pass(cli: Cli, own_url: str) -> None:
@@ -173,40 +144,3 @@ def test_a_role_that_is_missing_or_refused_fails(cli: Cli, cluster: embedded.Ser
     missing = run_doctor(cli, cluster.url)
     assert missing.failed >= {"role", "schema"}
     assert missing["role"]["mend"] == "taskcli migrate"
-
-
-@pytest.fixture
-def jwks_server() -> Iterator[str]:
-    """The address of a server that has a key set at `/keys` and answers 404 elsewhere."""
-    key = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key()))
-    document = json.dumps({"keys": [{**key, "kid": "k1"}]}).encode()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/keys" else 404)
-            self.end_headers()
-            self.wfile.write(document)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-        running.shutdown()
-        thread.join()
-
-
-def test_the_key_set_is_fetched(cli: Cli, url: str, jwks_server: str) -> None:
-    def keys(key_set_url: str) -> Any:
-        return run_doctor(cli, url, BETTER_AUTH_URL=jwks_server, JWKS_URL=key_set_url)["keys"]
-
-    served = keys(f"{jwks_server}/keys")
-    assert (served["ok"], served["message"]) == (True, "k1 (EdDSA)")
-    missing = keys(f"{jwks_server}/nothing")
-    assert not missing["ok"] and "404" in missing["message"]
-    with closed_port() as port:
-        unreachable = keys(f"http://127.0.0.1:{port}/keys")
-    assert not unreachable["ok"] and "can't be reached" in unreachable["message"]
-    assert os.environ.get("JWKS_URL") is None

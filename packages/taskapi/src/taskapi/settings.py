@@ -20,6 +20,8 @@ from taskcore import TaskcoreError
 from taskcore.urls import libpq_conninfo
 
 _SHORTEST_SECRET = 32
+# Where Better Auth answers, below its base URL.
+_BASE_PATH = "/api/auth"
 # Better Auth's default secret, which it signs with where none is set. It is public.
 _PUBLISHED_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105
 
@@ -166,6 +168,11 @@ class Settings(BaseSettings):
     def _all_encrypted(cls, url: str | None) -> str | None:
         return url and _encrypted(url)
 
+    @field_validator("better_auth_url")
+    @classmethod
+    def _is_base(cls, url: str | None) -> str | None:
+        return url and _without_base_path(url)
+
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -201,7 +208,7 @@ class Settings(BaseSettings):
     def keys_url(self) -> str | None:
         """URL of the key set; None if only HS256 tokens are accepted."""
         if self.jwks_url is None and self.better_auth_url is not None:
-            return self.better_auth_url.removesuffix("/") + "/api/auth/jwks"
+            return f"{self.better_auth_url.removesuffix('/')}{_BASE_PATH}/jwks"
         return self.jwks_url
 
     @classmethod
@@ -226,12 +233,28 @@ def _strong(secret: SecretStr) -> SecretStr:
 def _encrypted(url: str) -> str:
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         raise ValueError("must be an https URL (http only for this machine's own addresses)")
     return url
 
 
-def _is_loopback(host: str) -> bool:
+def _without_base_path(url: str) -> str:
+    # Not corrected in silence: tokens must name this value, and `taskcli config` shows it.
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/").removesuffix("/jwks")
+    if path.endswith(_BASE_PATH):
+        base = parts._replace(
+            netloc=parts.netloc.rpartition("@")[2],
+            path=path.removesuffix(_BASE_PATH),
+            query="",
+            fragment="",
+        )
+        raise ValueError(f"must not contain {_BASE_PATH}: set it to {base.geturl()}")
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is `localhost` or an address of this machine's own."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:  # a host name, not an address
@@ -245,7 +268,7 @@ def variable(name: str) -> str:
 
 
 def _sentence(error: ValidationError) -> str:
-    """All errors in one line: each names its variable, and none shows a value."""
+    """All errors in one line: each names its variable, and none shows a secret."""
     parts = []
     for fault in error.errors(include_input=False, include_url=False):
         where = str(fault["loc"][0]) if fault["loc"] else ""

@@ -1,30 +1,38 @@
 """The client of a JWKS endpoint: it fetches the key set and keeps it up to date.
 
 One fetch runs at a time, and a token whose key is known never waits for it. The set is fetched
-again before its lifetime ends, and when a token names an unknown key (at most every 30 s, so that
-invented names cause no load). While the endpoint fails, the fetched keys are used up to
-`stale_limit`.
+
+- before its lifetime ends,
+- after a failed fetch, with growing pauses; with the shortest one if a token needs a key while
+  there are none,
+- when a token names an unknown key, as often as a rate limit allows, so that invented names cause
+  little load.
+
+While the endpoint fails, the fetched keys are used up to `stale_limit`. A set without a usable key
+is an answer: the keys are dropped, and the set is fetched again as after a failure.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-import httpx
-
 from taskapi.problems import KEYS_UNAVAILABLE, Problem
 
+from . import key_request
 from .key_set import Key, UnusableKeySet, parse
+from .rate_limit import RateLimit
 
 LIFETIME = 600.0
-TIMEOUT = 5.0
 _REFRESH_AFTER = 0.8 * LIFETIME
-_UNKNOWN_KEY_INTERVAL = 30.0
 _RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-_MAX_BYTES = 256 * 1024
+# After a failed fetch the next one starts so much later, also if tokens wait for it.
+_SHORTEST_PAUSE = 1.0
+_UNKNOWN_KEY_BURST = 3
+_UNKNOWN_KEY_INTERVAL = 20.0
 
 _log = logging.getLogger(__name__)
 
@@ -39,21 +47,19 @@ class JwksClient:
         self._keys: Mapping[str, Key] = {}
         self._content: bytes | None = None
         self._fetched_at: float | None = None
-        self._unknown_key_fetch_at = float("-inf")
+        self._unknown_key_fetches = RateLimit(
+            burst=_UNKNOWN_KEY_BURST, interval=_UNKNOWN_KEY_INTERVAL
+        )
         self._failures = 0
         self._failed_at = float("-inf")
-        self._answered = False
+        self._wanted = False
+        self._rescheduled = asyncio.Event()
         self._fetching: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Start the task that fetches the keys, now and regularly; do not wait for it."""
-        self._http = httpx.AsyncClient(
-            follow_redirects=False,
-            timeout=TIMEOUT,
-            # Without compression the limit of bytes also limits the size in memory.
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-        )
+        self._http = key_request.client(self.url)
         self._refreshing = asyncio.create_task(self._refresh())
 
     async def close(self) -> None:
@@ -74,45 +80,51 @@ class JwksClient:
 
     async def key(self, key_id: object) -> Key | None:
         """The key with this `kid`, or None; 503 while there are no keys at all."""
-        if not self.loaded:
-            if self._fetching is not None or self._may_retry():
-                await self._fetch()
-            if not self.loaded:
-                raise Problem(KEYS_UNAVAILABLE)
-        if not isinstance(key_id, str):
-            return None
-        known = self._keys.get(key_id)
-        # A fetch that was already running may answer without a key that is newer: then once more.
-        while known is None and self._may_fetch_for_unknown_key():
+        if not self.loaded and (self._fetching is not None or self._pause_is_over()):
             await self._fetch()
-            known = self._keys.get(key_id)
-        return known
+        if self.loaded and isinstance(key_id, str) and key_id not in self._keys:
+            await self._look_up(key_id)
+        if not self.loaded:
+            raise Problem(KEYS_UNAVAILABLE, headers={"Retry-After": self._retry_after()})
+        return self._keys.get(key_id) if isinstance(key_id, str) else None
 
-    def _retry_delay(self) -> float:
-        """Seconds between the last failed fetch and the next one."""
-        return _RETRY_DELAYS[min(self._failures, len(_RETRY_DELAYS)) - 1]
+    async def _look_up(self, key_id: str) -> None:
+        """Fetch the set because it lacks this key."""
+        if self._fetching is not None:
+            await self._fetch()
+        # The fetch that was already running may have answered before the key existed.
+        if key_id not in self._keys and self._may_fetch_for_unknown_key():
+            await self._fetch()
 
-    def _may_retry(self) -> bool:
-        # An endpoint that answers without a key works: Better Auth makes its first key for the
-        # first token that it issues, and the request with that token must not wait long.
-        delay = _RETRY_DELAYS[0] if self._answered else self._retry_delay()
-        return self._failures == 0 or _now() - self._failed_at >= delay
+    def _pause_is_over(self) -> bool:
+        return _now() >= self._failed_at + _SHORTEST_PAUSE
+
+    def _retry_after(self) -> str:
+        """Let the next fetch start after the shortest pause; return the seconds until then."""
+        self._wanted = True
+        self._rescheduled.set()
+        return str(max(1, math.ceil(self._due_at() - _now())))
 
     def _may_fetch_for_unknown_key(self) -> bool:
-        if self._fetching is not None:  # it may bring the key
+        if self._fetching is not None:  # another token's: it has started after this token came
             return True
-        if not self._may_retry():
-            return False
-        now = _now()
-        if now - self._unknown_key_fetch_at < _UNKNOWN_KEY_INTERVAL:
-            return False
-        self._unknown_key_fetch_at = now
-        return True
+        return self._pause_is_over() and self._unknown_key_fetches.allows(_now())
+
+    def _due_at(self) -> float:
+        """The time of the next fetch."""
+        if not self._failures and self._fetched_at is not None:
+            return self._fetched_at + _REFRESH_AFTER
+        delay = _RETRY_DELAYS[min(self._failures, len(_RETRY_DELAYS)) - 1]
+        return self._failed_at + (_SHORTEST_PAUSE if self._wanted else delay)
 
     async def _refresh(self) -> None:
         while True:
             await self._fetch()
-            await asyncio.sleep(self._retry_delay() if self._failures else _REFRESH_AFTER)
+            while (seconds := self._due_at() - _now()) > 0:
+                self._rescheduled.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._rescheduled.wait()
 
     async def _fetch(self) -> None:
         """Wait for the running fetch, or start one. A failed fetch is logged and not raised."""
@@ -122,34 +134,29 @@ class JwksClient:
         await asyncio.shield(self._fetching)
 
     async def _fetch_once(self) -> None:
+        self._wanted = False
         try:
-            async with asyncio.timeout(TIMEOUT):
-                content = await self._download()
+            content = await key_request.download(self._http, self.url)
             keys = self._keys if content == self._content else parse(content)
         except Exception as error:  # whatever it is: the refreshing task goes on
-            self._failures += 1
-            self._failed_at = _now()
-            self._answered = isinstance(error, UnusableKeySet)
-            # `loaded` also discards keys that are now too old, and the tokens they verified.
-            kept = "" if self.loaded else "; there are none"
-            _log.warning("the keys could not be fetched (%s)%s", _reason(error), kept)
+            self._fail(_reason(error))
         else:
-            self._failures = 0
             self._fetched_at = _now()
             self._take(keys, content)
+            if keys:
+                self._failures = 0
+            else:  # an answer: keys that are not listed any more do not count
+                self._fail("the set has no usable key")
         finally:
             self._fetching = None
+            self._rescheduled.set()
 
-    async def _download(self) -> bytes:
-        async with self._http.stream("GET", self.url) as response:
-            if response.status_code != httpx.codes.OK:
-                raise UnusableKeySet(f"status {response.status_code}")
-            content = bytearray()
-            async for part in response.aiter_raw():
-                content += part
-                if len(content) > _MAX_BYTES:
-                    raise UnusableKeySet("it is too large")
-            return bytes(content)
+    def _fail(self, reason: str) -> None:
+        self._failures += 1
+        self._failed_at = _now()
+        # `loaded` also discards keys that are now too old, and the tokens they verified.
+        kept = "" if self.loaded else "; there are none"
+        _log.warning("the keys could not be fetched (%s)%s", reason, kept)
 
     def _take(self, keys: Mapping[str, Key], content: bytes | None) -> None:
         if content != self._content:

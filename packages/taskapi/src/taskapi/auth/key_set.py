@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.exceptions import PyJWTError
 
 from .token import Token
+from .weak_keys import is_weak
 
 # RFC 9864 gives EdDSA with this curve a second name; tokens and key sets have either.
 _ALIASES = {"Ed25519": "EdDSA"}
@@ -25,11 +25,12 @@ _VERIFIERS = {
     name: jwt.get_algorithm_by_name(name) for names in _OF_CURVE.values() for name in names
 }
 ALGORITHMS = frozenset({*_VERIFIERS, *_ALIASES})
-_SHORTEST_RSA = 2048
+# Members of private keys; a set that shows one of them has shown the key.
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class UnusableKeySet(Exception):
-    """The fetched document is not a key set, or has no usable key."""
+    """The fetched document is not a key set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Key:
 
 
 def parse(content: bytes) -> Mapping[str, Key]:
-    """The usable keys of a JWKS document, by `kid`; UnusableKeySet if there are none."""
+    """The usable keys of a JWKS document, by `kid`: none if it lists none."""
     try:
         document = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -67,8 +68,6 @@ def parse(content: bytes) -> Mapping[str, Key]:
         seen.add(key_id)
         if (key := _key(jwk)) is not None:
             keys[key_id] = key
-    if not keys:
-        raise UnusableKeySet("it has no usable key")
     return keys
 
 
@@ -81,12 +80,17 @@ def _key(jwk: Mapping[str, Any]) -> Key | None:
     if "alg" in jwk:
         named = _ALIASES.get(jwk["alg"], jwk["alg"]) if isinstance(jwk["alg"], str) else None
         algorithms = tuple(name for name in algorithms if name == named)
-    if not algorithms or jwk.get("use", "sig") != "sig" or "d" in jwk:
+    if not algorithms or not _is_for_verification(jwk) or not _PRIVATE_MEMBERS.isdisjoint(jwk):
         return None
     try:
         public = jwt.PyJWK.from_dict(dict(jwk), algorithms[0]).key
     except (PyJWTError, ValueError, TypeError, KeyError):
         return None
-    if isinstance(public, RSAPublicKey) and public.key_size < _SHORTEST_RSA:
-        return None
-    return Key(public, algorithms)
+    return None if is_weak(public) else Key(public, algorithms)
+
+
+def _is_for_verification(jwk: Mapping[str, Any]) -> bool:
+    operations = jwk.get("key_ops", ["verify"])
+    return (
+        jwk.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from . import CheckFailed, Finding, run_check
+from . import CheckFailed, Finding, keys, run_check
 
 if TYPE_CHECKING:
     from taskapi.settings import Settings
@@ -24,7 +24,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
         yield from run_check("secret", lambda: secret_strength(secrets))
     if settings.keys_url is not None:
         url = settings.keys_url
-        yield from run_check("keys", lambda: key_set(url))
+        yield from run_check("keys", lambda: keys.key_set(url))
 
 
 def secret_strength(secrets: list[str]) -> str:
@@ -35,23 +35,3 @@ def secret_strength(secrets: list[str]) -> str:
         if len(set(secret)) < _MIN_DIFFERENT_CHARACTERS:
             raise CheckFailed("BETTER_AUTH_SECRET has too few different characters", _NEW_SECRET)
     return f"{len(secrets[0].encode())} bytes" + f", {len(secrets) - 1} older" * (len(secrets) > 1)
-
-
-def key_set(url: str) -> str:
-    """Fetch the key set, and list its keys with their algorithms."""
-    import httpx
-
-    from taskapi.auth.key_set import UnusableKeySet, parse
-
-    mend = "correct JWKS_URL or BETTER_AUTH_URL, or start Better Auth"
-    try:
-        answer = httpx.get(url, timeout=5)
-        answer.raise_for_status()
-        found = parse(answer.content)
-    except httpx.HTTPStatusError as error:
-        raise CheckFailed(f"{url} answers {error.response.status_code}", mend) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise CheckFailed(f"{url} can't be reached ({type(error).__name__})", mend) from error
-    except UnusableKeySet as error:
-        raise CheckFailed(f"{url} has no key set: {error}", mend) from error
-    return ", ".join(f"{key_id} ({'/'.join(key.algorithms)})" for key_id, key in found.items())
