@@ -141,7 +141,7 @@ def test_a_proxy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         through = f" through the proxy {proxy.address}"
         assert key_set(place) == f"k1 (EdDSA){through}"
         assert str(failure(f"{place}/none")) == f"there is nothing at {place}/none{through} (404)"
-        assert proxy.asked == ["CONNECT keys.example.test:443"] * 2
+        assert proxy.requests == ["CONNECT keys.example.test:443"] * 2
     with closed_port() as port:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
         through = f" through the proxy 127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback: it notes what it is requests for, and tunnels to one port."""
+"""An HTTP proxy on loopback: it records the requests, and tunnels to one port."""
 
 from __future__ import annotations
 
