@@ -67,7 +67,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, on the embedded PostgreSQL."""
+    """The tests that need nothing but Python, but tests/faults: on the embedded PostgreSQL."""
     install_packages(session, "test")
     session.run("pytest", "--numprocesses", "auto", *session.posargs)
 
@@ -219,7 +219,8 @@ def coverage(session: nox.Session) -> None:
     install_packages(session, "test", "coverage")
     session.run("coverage", "erase")
     session.run(
-        *("coverage", "run", "-m", "pytest", "--numprocesses", "auto", *session.posargs),
+        *("coverage", "run", "-m", "pytest", "--numprocesses", "auto"),
+        *(session.posargs or ("tests/api", "tests/cli", "tests/core", "tests/faults", "tests/house")),
         # It compares the CPU of two servers, and only one of them is measured.
         "--deselect=tests/api/test_cost_guard.py",
     )
@@ -232,6 +233,13 @@ def mutants(session: nox.Session) -> None:
     """Mutation testing of the modules in tests/mutants: nox -s mutants -- claims token."""
     install_packages(session, "test", "mutants")
     session.run("python", "tests/mutants", *session.posargs)
+
+
+@nox.session(default=False)
+def faults_short(session: nox.Session) -> None:
+    """The short form of tests/faults: two minutes."""
+    install_packages(session, "test")
+    session.run("pytest", "--numprocesses", "auto", "tests/faults", *session.posargs)
 
 
 @nox.session(default=False)
