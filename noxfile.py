@@ -217,10 +217,11 @@ def revision(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Branch coverage of the three packages, processes included: under 95 % fails."""
     install_packages(session, "test", "coverage")
+    everything = [f"tests/{name}" for name in ("api", "cli", "core", "faults", "house")]
     session.run("coverage", "erase")
     session.run(
         *("coverage", "run", "-m", "pytest", "--numprocesses", "auto"),
-        *(session.posargs or ("tests/api", "tests/cli", "tests/core", "tests/faults", "tests/house")),
+        *(session.posargs or everything),
         # It compares the CPU of two servers, and only one of them is measured.
         "--deselect=tests/api/test_cost_guard.py",
     )
