@@ -67,7 +67,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, on the embedded PostgreSQL."""
+    """The tests that need nothing but Python, but tests/faults: on the embedded PostgreSQL."""
     install_packages(session, "test")
     session.run("pytest", "--numprocesses", "auto", *session.posargs)
 
@@ -217,9 +217,11 @@ def revision(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Branch coverage of the three packages, processes included: under 95 % fails."""
     install_packages(session, "test", "coverage")
+    everything = [f"tests/{name}" for name in ("api", "cli", "core", "faults", "house")]
     session.run("coverage", "erase")
     session.run(
-        *("coverage", "run", "-m", "pytest", "--numprocesses", "auto", *session.posargs),
+        *("coverage", "run", "-m", "pytest", "--numprocesses", "auto"),
+        *(session.posargs or everything),
         # It compares the CPU of two servers, and only one of them is measured.
         "--deselect=tests/api/test_cost_guard.py",
     )
@@ -232,6 +234,13 @@ def mutants(session: nox.Session) -> None:
     """Mutation testing of the modules in tests/mutants: nox -s mutants -- claims token."""
     install_packages(session, "test", "mutants")
     session.run("python", "tests/mutants", *session.posargs)
+
+
+@nox.session(default=False)
+def faults_short(session: nox.Session) -> None:
+    """The short form of tests/faults: two minutes."""
+    install_packages(session, "test")
+    session.run("pytest", "--numprocesses", "auto", "tests/faults", *session.posargs)
 
 
 @nox.session(default=False)

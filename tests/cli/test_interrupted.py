@@ -6,12 +6,15 @@ import signal
 import subprocess
 
 import psycopg
+import pytest
 
 from support.command import Cli
 from support.polling import wait_until
 from taskcli.dataset import BATCH, Dataset
 from taskcore import migrations
 from taskcore.admin import connected, count_between, list_users
+
+pytestmark = pytest.mark.usefixtures("started_for_real")
 
 _BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {}"
 _WAITS = "wait_event_type = 'Lock'"

@@ -1,10 +1,12 @@
-"""The API as production runs it: a process of `taskcli serve`, asked over HTTP."""
+"""The API as production runs it: a process of `taskcli serve`, asked over HTTP.
+
+It is forked from a process that has the imports done, see support/preloaded.py.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ import pytest
 from support.pgbouncer import SERVER_SETTINGS, Route
 from support.polling import wait_until
 from support.ports import listening_socket, port_of
+from support.preloaded import Process
 
 SECRET = "the secret of the tests: as long as a real one"
 ORIGIN = "http://localhost:3000"
@@ -29,12 +32,6 @@ def token(user: str, *, lifetime: float = 600, secret: str = SECRET, **claims: A
     """A token as a frontend signs it with the shared secret."""
     payload = {"sub": user, "exp": int(time.time() + lifetime), **claims}
     return jwt.encode({k: v for k, v in payload.items() if v is not None}, secret, "HS256")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Api:
@@ -80,7 +77,7 @@ def serving(database_url: str, log: Path, settings: Mapping[str, str]) -> Iterat
     # Only the server has the socket from here on: its end refuses connections.
     with listener, log.open("wb") as file:
         base = f"http://127.0.0.1:{port_of(listener)}"
-        process = subprocess.Popen(
+        process = Process(
             command, env=environment, stdout=file, stderr=file, pass_fds=[listener.fileno()]
         )
     api = Api(process, base, log)

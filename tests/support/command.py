@@ -1,4 +1,8 @@
-"""The installed command, as a process: in a pipe, or on a terminal."""
+"""The installed command, as a process: in a pipe, or on a terminal.
+
+In a pipe it is forked from a process that has the imports done (support/preloaded.py), unless the
+test says `started_for_real`.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from support.api_server import SECRET
+from support.preloaded import Process, run
 
 COMMAND = [sys.executable, "-P", "-m", "taskcli"]
 _OURS = ("TASKAPI_", "TASKCORE_USERS", "BETTER_AUTH_", "DATABASE_URL", "OTEL_", "PG")
@@ -43,6 +48,7 @@ class Cli:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.forks = True
         self._started: list[subprocess.Popen[str]] = []
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
@@ -54,14 +60,13 @@ class Cli:
         return {**kept, **variables}
 
     def __call__(self, *arguments: object, stdin: str = "", **variables: str) -> Done:
-        done = subprocess.run(
+        done = run(
             [*COMMAND, *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            text=True,
+            stdin=stdin,
+            timeout=PATIENCE,
             cwd=self.directory,
             env=self.environment(variables),
-            timeout=PATIENCE,
+            forks=self.forks,
         )
         assert "Traceback" not in done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
@@ -81,8 +86,9 @@ class Cli:
     def _start(
         self, arguments: Iterable[object], variables: Mapping[str, str], descriptors: list[int]
     ) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
+        process = Process(
             [*COMMAND, *map(str, arguments)],
+            forks=self.forks,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -149,6 +155,12 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     command = Cli(directory)
     yield command
     command.close()
+
+
+@pytest.fixture
+def started_for_real(cli: Cli) -> None:
+    """The command is started and not forked: for what a start is part of."""
+    cli.forks = False
 
 
 @pytest.fixture

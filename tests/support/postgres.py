@@ -44,15 +44,31 @@ def cluster(tmp_path: Path) -> Iterator[embedded.Server]:
 
 
 @contextmanager
-def database(server: embedded.Server) -> Iterator[str]:
-    """A new and empty database, by its URL."""
+def database(server: embedded.Server, template: str = "template1") -> Iterator[str]:
+    """A new database, by its URL: a copy of the template, so empty if none is named."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
         try:
             yield server.url_for(name)
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: embedded.Server) -> str:
+    """The name of a migrated database that nothing connects to: the others are copies of it."""
+    name, unfinished = "migrated", "migrated_unfinished"
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        # The first worker makes it, and the others wait; the end of the connection unlocks.
+        admin.execute("SELECT pg_advisory_lock(1)")
+        if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            admin.execute(f"DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)".encode())
+            admin.execute(f"CREATE DATABASE {unfinished}".encode())
+            migrations.upgrade(postgres.url_for(unfinished))
+            admin.execute(f"ALTER DATABASE {unfinished} RENAME TO {name}".encode())
+    return name
 
 
 @pytest.fixture
@@ -70,18 +86,17 @@ def make_database(postgres: embedded.Server) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="session")
-def url(postgres: embedded.Server) -> Iterator[str]:
+def url(postgres: embedded.Server, migrated: str) -> Iterator[str]:
     """A migrated database, shared by the tests of a worker: each works with users of its own."""
-    with database(postgres) as url:
-        migrations.upgrade(url)
+    with database(postgres, migrated) as url:
         yield url
 
 
 @pytest.fixture
-def own_url(empty_url: str) -> str:
+def own_url(postgres: embedded.Server, migrated: str) -> Iterator[str]:
     """A migrated database for this test alone, which may spoil it."""
-    migrations.upgrade(empty_url)
-    return empty_url
+    with database(postgres, migrated) as url:
+        yield url
 
 
 @pytest.fixture
