@@ -32,6 +32,10 @@ SMOKE = (
     "cli/test_version.py",
 )
 
+# Each worker begins with a part of its own, so that the fixtures of a module are made once; a
+# worker that is done takes over tests of another.
+PARALLEL = ("--numprocesses", "auto", "--dist", "worksteal")
+
 
 def group(*names: str) -> tuple[str, ...]:
     """Return what [dependency-groups] in pyproject.toml lists under these names."""
@@ -69,7 +73,7 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests that need nothing but Python, but tests/faults: on the embedded PostgreSQL."""
     install_packages(session, "test")
-    session.run("pytest", "--numprocesses", "auto", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -220,7 +224,7 @@ def coverage(session: nox.Session) -> None:
     everything = [f"tests/{name}" for name in ("api", "cli", "core", "faults", "house")]
     session.run("coverage", "erase")
     session.run(
-        *("coverage", "run", "-m", "pytest", "--numprocesses", "auto"),
+        *("coverage", "run", "-m", "pytest", *PARALLEL),
         *(session.posargs or everything),
         # It compares the CPU of two servers, and only one of them is measured.
         "--deselect=tests/api/test_cost_guard.py",
@@ -240,7 +244,7 @@ def mutants(session: nox.Session) -> None:
 def faults_short(session: nox.Session) -> None:
     """The short form of tests/faults: two minutes."""
     install_packages(session, "test")
-    session.run("pytest", "--numprocesses", "auto", "tests/faults", *session.posargs)
+    session.run("pytest", *PARALLEL, "tests/faults", *session.posargs)
 
 
 @nox.session(default=False)
@@ -277,7 +281,7 @@ def poolers(session: nox.Session) -> None:
     session.run("pytest", "-p", "no:xdist", "tests/poolers")
     for mode, left_out in UNPOOLED.items():
         session.run(
-            *("pytest", "--numprocesses", "auto", *POOLED),
+            *("pytest", *PARALLEL, *POOLED),
             *(f"--deselect={test}" for test in left_out),
             *session.posargs,
             env={"TASKCORE_TEST_POOLER": mode},

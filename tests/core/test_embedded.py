@@ -188,7 +188,7 @@ def test_another_process_keeps_the_server_up(
     assert read_line(process) == server.url
     server.stop()
     assert ask(server.url) == 1
-    process.communicate("\n", timeout=20)  # it ends without a call of stop()
+    process.communicate("\n", timeout=60)  # it ends without a call of stop()
     assert process.returncode == 0
     assert is_down(server.url)
 
@@ -201,7 +201,7 @@ def test_racing_processes_get_the_same_new_server(
     assert len(urls) == 1
     assert ask(*urls) == 1
     for process in processes:
-        process.communicate("\n", timeout=20)
+        process.communicate("\n", timeout=60)
     assert is_down(*urls)
 
 
@@ -248,7 +248,7 @@ with start(sys.argv[1]) as again:  # while the child still has copies of our fil
     print(file=process.stdin, flush=True)
     assert read_line(process) == "down"
     assert is_down(url)
-    output, errors = process.communicate("\n", timeout=20)
+    output, errors = process.communicate("\n", timeout=60)
     assert output.strip() == url, errors
 
 
@@ -489,7 +489,7 @@ erase(sys.argv[1])
     assert copied.is_relative_to(readable / "base")
     assert subprocess.run([copied / "psql", "-V"], user="nobody", cwd="/").returncode == 0
     for process in processes:
-        process.communicate("\n", timeout=20)
+        process.communicate("\n", timeout=60)
     assert {path: rights(path)[path] for path in before} == before
     left = {path.name for path in (readable / "base").iterdir()}
     assert left == {"lock", copied.relative_to(readable / "base").parts[0]}
