@@ -24,7 +24,7 @@ DATABASES = 12
 def processes() -> Iterator[Executor]:
     """Processes that are forked from a server process with the imports done."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["taskcore.schema"])
+    context.set_forkserver_preload(["taskcore.migrations"])
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as executor:
         yield executor
 
