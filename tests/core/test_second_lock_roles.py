@@ -86,7 +86,7 @@ SEE_ALL = ["superuser", "owner", "bypasses"]
 MEMBERS = [*SEE_ALL, "member"]
 
 
-@pytest.mark.usefixtures("predicate_off")
+@pytest.mark.usefixtures("predicate_off", "owner_check_off")
 @pytest.mark.parametrize("ground", MEMBERS, indirect=True)
 def test_row_level_security_alone_holds_for(ground: Ground) -> None:
     with Database(ground.url) as database:

@@ -1,4 +1,7 @@
-"""Either lock holds with the other one off; with both off the same attempts get through."""
+"""Either lock holds with the other one off; with both off the same attempts get through.
+
+The third check, which would refuse what comes back, is off wherever a lock is tried alone.
+"""
 
 from __future__ import annotations
 
@@ -64,17 +67,17 @@ def test_both_locks_hold(run: Run, owner_of_all: Admin) -> None:
     assert leaks(run, owner_of_all) == []
 
 
-@pytest.mark.usefixtures("security_off")
+@pytest.mark.usefixtures("security_off", "owner_check_off")
 def test_the_predicate_holds_alone(run: Run, owner_of_all: Admin) -> None:
     assert leaks(run, owner_of_all) == []
 
 
-@pytest.mark.usefixtures("predicate_off")
+@pytest.mark.usefixtures("predicate_off", "owner_check_off")
 def test_row_level_security_holds_alone(run: Run, owner_of_all: Admin) -> None:
     assert leaks(run, owner_of_all) == []
 
 
-@pytest.mark.usefixtures("predicate_off", "security_off")
+@pytest.mark.usefixtures("predicate_off", "security_off", "owner_check_off")
 def test_with_both_locks_off_every_attempt_gets_through(run: Run, owner_of_all: Admin) -> None:
     """The control: what finds no leak above would have found one."""
     assert leaks(run, owner_of_all) == list(ATTEMPTS)
@@ -113,6 +116,7 @@ def _count(admin: Admin, owner: str) -> int:
     return int(found.fetchall()[0][0])
 
 
+@pytest.mark.usefixtures("owner_check_off")
 @pytest.mark.parametrize("steps", [_insert_for, _plant_for, _give_to])
 def test_no_row_can_be_written_for_another_user(
     steps: object, run: Run, owner_of_all: Admin
@@ -129,6 +133,7 @@ def test_no_row_can_be_written_for_another_user(
     assert _count(owner_of_all, bob) == 1
 
 
+@pytest.mark.usefixtures("owner_check_off")
 @pytest.mark.parametrize("statement", [_EVERYTHING, _WIPE], ids=["read", "write"])
 def test_a_statement_without_any_condition_reaches_the_own_rows_only(
     statement: Statement, run: Run, owner_of_all: Admin
