@@ -17,6 +17,7 @@ pytest_plugins = [
     "support.api_server",
     "support.command",
     "support.counting_proxy",
+    "support.crossing_proxy",
     "support.drivers",
     "support.figures",
     "support.killable_postgres",

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from support.preloaded import run
 
 from support.api_server import SECRET, Serve
+from support.preloaded import run
 
 FACTORY = "taskapi.app:create_app_from_environment"
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of taskcore: a host application's sessions, roles, the first lock off."""
+"""Fixtures of the tests of taskcore: sessions, roles, the first lock and the third check off."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from support.postgres import SETTINGS, VERSION
 from support.sql import PASSWORD, as_login, run_sql
 from support.unfiltered import FILTERED, STATEMENTS, unfiltered
 from taskcore import embedded
+from taskcore.execution import session as sessions
+from taskcore.execution import wire
 from taskcore.tasks import operations
 
 # --- a host application's engines and sessions, on the shared database ----------------------------
@@ -116,3 +118,14 @@ def predicate_off(monkeypatch: pytest.MonkeyPatch) -> None:
         assert b"tasks.user_id =" not in after.sql
         assert before.parameters == after.parameters
         monkeypatch.setattr(operations, name, after)
+
+
+# --- the third check ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def owner_check_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are returned whatever owner they are for."""
+    for module in (wire, sessions):
+        monkeypatch.setattr(module, "rows_are_owners", lambda *_: True)
+    monkeypatch.setattr(wire, "_repeats_owner", lambda *_: True)

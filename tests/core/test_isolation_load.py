@@ -167,13 +167,14 @@ def test_no_client_gets_a_foreign_row(
 ) -> None:
     if locks != "both locks":
         request.getfixturevalue("predicate_off")
+        request.getfixturevalue("owner_check_off")
     clients, seen = _clients(tasks_by_owner, mixed_operations)
     done = run_together(served_url, clients)
     assert seen == []
     assert done == CLIENTS * TURNS[settings.get_current_profile_name()]
 
 
-@pytest.mark.usefixtures("predicate_off")
+@pytest.mark.usefixtures("predicate_off", "owner_check_off")
 def test_row_level_security_that_is_bound_once_for_each_client_leaks(
     run_together: Callable[[str, list[Client]], int],
     served_url: str,

@@ -88,7 +88,7 @@ SEE_ALL = ["superuser", "owner", "bypasses"]
 MEMBERS = [*SEE_ALL, "member"]
 
 
-@pytest.mark.usefixtures("predicate_off")
+@pytest.mark.usefixtures("predicate_off", "owner_check_off")
 @pytest.mark.parametrize("case", MEMBERS, indirect=True)
 def test_row_level_security_alone_holds(case: LoginCase) -> None:
     with Database(case.url) as database:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 import httpx
-from support.preloaded import Process
 
 from support.api_server import SECRET, token
 from support.polling import wait_until
 from support.ports import listening_socket, port_of
+from support.preloaded import Process
 
 
 class ServersOnOneSocket:

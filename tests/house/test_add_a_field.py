@@ -17,12 +17,12 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import BaseModel
-from support.preloaded import preloaded
 
 from support.api_server import Api, serving
 from support.command import Cli
 from support.http_contract import Json, create, fields
 from support.postgres import database
+from support.preloaded import preloaded
 from support.sql import run_sql
 from taskapi import responses
 from taskcli import dataset

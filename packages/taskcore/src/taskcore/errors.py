@@ -18,6 +18,7 @@
     │   ├── TenantRoleRefused
     │   └── PermissionMissing
     ├── RowRefused                     row-level security stopped a row that the WHERE let pass
+    ├── IsolationBroken                an answer was for another owner; nothing of it is returned
     ├── SessionRefused                 the caller's session cannot hold the tenant role
     ├── DatabaseClosed                 used before open() or after close()
     ├── DatabaseFault                  a database error that no other class describes
@@ -116,6 +117,10 @@ class PermissionMissing(DatabaseNotReady):
 
 class RowRefused(TaskcoreError):
     """Row-level security refused a row of another user."""
+
+
+class IsolationBroken(TaskcoreError):
+    """The database's answer was for another owner: the connection is closed, the rows dropped."""
 
 
 class SessionRefused(TaskcoreError):

@@ -26,6 +26,9 @@ U = TypeVar("U")
 
 Row: TypeAlias = tuple[Any, ...]
 
+OWNER_COLUMN = "user_id"
+"""The name of the column of every row that belongs to an owner."""
+
 
 class Statement:
     """A SQLAlchemy Core statement, compiled once into what libpq takes.
@@ -56,7 +59,13 @@ class Statement:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns of its rows."""
-        return tuple(cast(Any, self.core).exported_columns.keys())
+        columns = getattr(self.core, "exported_columns", None)  # SQL as a text has none
+        return () if columns is None else tuple(columns.keys())
+
+    @cached_property
+    def owner_column(self) -> int | None:
+        """The place of the owner in its rows, if they name one."""
+        return self.columns.index(OWNER_COLUMN) if OWNER_COLUMN in self.columns else None
 
     @cached_property
     def name(self) -> bytes:

@@ -19,11 +19,18 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Pending
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from taskcore.errors import ConnectionLost, DatabaseFault, SessionRefused, TaskcoreError
+from taskcore.errors import (
+    ConnectionLost,
+    DatabaseFault,
+    IsolationBroken,
+    SessionRefused,
+    TaskcoreError,
+)
 from taskcore.models import Task
 from taskcore.tenancy import OWNER_SETTING, TENANT_ROLE
 
 from .op import Op, Query, Row
+from .owner_check import isolation_broken, rows_are_owners
 from .sqlstates import error_for
 
 T = TypeVar("T")
@@ -37,6 +44,8 @@ _SET = text(
     "pg_catalog.set_config('role', :role, true), "
     f"pg_catalog.set_config('{OWNER_SETTING}', :owner, true)"
 )
+# Its answer repeats the owner in this column.
+_BOUND_OWNER = 2
 
 
 @overload
@@ -73,7 +82,7 @@ def _drive(session: Session, connection: Connection, op: Op[Any]) -> Any:
         query = next(steps)
         while True:
             try:
-                found = _execute(connection, query)
+                found = _execute(connection, op.owner, query)
             except TaskcoreError as error:
                 query = steps.throw(error)
             else:
@@ -99,16 +108,26 @@ def _bound(connection: Connection, owner: str) -> Iterator[None]:
     with _translated(binding=True), connection.begin_nested():
         role, search_path, user_id = connection.execute(_READ).one()
         bound = {"role": TENANT_ROLE, "search_path": "", "owner": owner}
-        connection.execute(_SET, bound)
+        if connection.execute(_SET, bound).one()[_BOUND_OWNER] != owner:
+            raise _broken(connection)
         yield
         before = {"role": role, "search_path": search_path, "owner": user_id or ""}
         connection.execute(_SET, before)
 
 
-def _execute(connection: Connection, query: Query) -> list[Row]:
+def _execute(connection: Connection, owner: str, query: Query) -> list[Row]:
     with _translated():
         found = connection.execute(query.statement.core, dict(query.values))
-        return [tuple(map(_utc, row)) for row in found]
+        rows = [tuple(map(_utc, row)) for row in found]
+    if not rows_are_owners(query.statement, owner, rows):
+        raise _broken(connection)
+    return rows
+
+
+def _broken(connection: Connection) -> IsolationBroken:
+    """Close the connection, which also undoes the caller's transaction."""
+    connection.invalidate()
+    return isolation_broken()
 
 
 def _utc(value: object) -> object:

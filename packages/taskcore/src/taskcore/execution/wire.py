@@ -25,6 +25,7 @@ from taskcore.errors import ConnectionLost, DeadlineExceeded, TaskcoreError
 from taskcore.tenancy import OWNER_SETTING, TENANT_ROLE
 
 from .op import Query, Row, Statement
+from .owner_check import isolation_broken, rows_are_owners
 from .sqlstates import (
     error_for,
     is_forgotten_statement,
@@ -42,6 +43,9 @@ BIND_OWNER = Statement(
                pg_catalog.set_config('statement_timeout', CAST(:timeout AS pg_catalog.text), true)
     """)
 )
+
+# Its answer repeats the owner in this column.
+_BOUND_OWNER = 2
 
 _OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _SYNC = pq.ExecStatus.PIPELINE_SYNC
@@ -113,12 +117,19 @@ def exchange(
         if result.status in _OK:
             if prepares:
                 connection.prepared.add(statement.name)
+            elif statement is BIND_OWNER and not _repeats_owner(result, owner):
+                pgconn.finish()
+                raise isolation_broken()
         elif sqlstate := result.error_field(_SQLSTATE):
             # The server refused it before the Sync, so nothing was committed.
             raise _refusal(connection, statement, sqlstate.decode(), result)
     if lost is not None or len(results) < len(stages):
         raise ConnectionLost(outcome_unknown=query.statement.writes) from lost
-    return _rows(connection.transformer, results[-1])
+    rows = _rows(connection.transformer, results[-1])
+    if not rows_are_owners(query.statement, owner, rows):
+        pgconn.finish()
+        raise isolation_broken()
+    return rows
 
 
 def _send(
@@ -186,6 +197,10 @@ def _refusal(
     except KeyError:
         error.__cause__ = psycopg.DatabaseError(f"{sqlstate}: {message}")
     return error
+
+
+def _repeats_owner(binding: pq.abc.PGresult, owner: str) -> bool:
+    return binding.get_value(0, _BOUND_OWNER) == owner.encode()
 
 
 def _rows(transformer: abc.Transformer, result: pq.abc.PGresult) -> list[Row]:
