@@ -56,12 +56,13 @@ class ListEncoder:
         self._begin()
 
     async def take(self, rows: list[TaskRow]) -> None:
-        """Encode a batch of rows."""
-        for start in range(0, len(rows), SLICE):
+        """Encode a batch of rows; each leaves the list, and so memory, once it is encoded."""
+        while rows:
             if self.size > VERY_LARGE and not self._has_lock:
                 await self._lock.acquire()
                 self._has_lock = True
-            encoded = responses.array(rows[start : start + SLICE])
+            encoded = responses.array(rows[:SLICE])
+            del rows[:SLICE]
             self._add(b"," if self.size else b"[")
             self._add(memoryview(encoded)[1:-1])
             if self._pending_size > IN_MEMORY:

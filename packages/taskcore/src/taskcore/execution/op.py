@@ -92,7 +92,7 @@ class Sink(Protocol):
         """Forget every batch: the connection was lost, and the rows are sent again."""
 
     def take(self, rows: list[Row], /) -> Awaitable[None] | None:
-        """Take a batch; `AsyncDatabase` awaits the result."""
+        """Take a batch, and the list itself; `AsyncDatabase` awaits the result."""
 
 
 @dataclass(frozen=True, slots=True)
