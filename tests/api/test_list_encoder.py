@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskapi import etags, list_encoder, lists, responses
+from taskapi import etags, list_encoder, responses
 from taskapi.list_encoder import SLICE, VERY_LARGE, LargeBody, ListEncoder
 from taskapi.responses import Body
 from taskcore.execution.op import Row
@@ -94,20 +94,6 @@ async def test_the_rows_that_are_sent_again_begin_anew() -> None:
     body = await encoder.end()
     await encoder.close()
     assert (content_of(body), body.etag) == one_piece
-
-
-def test_what_counts_as_small_is_less_than_a_megabyte() -> None:
-    """The borders of the batch that is encoded at once, with the widest of tasks."""
-    title, user = "\x01" * 500, "u" * 40
-    for number in (SLICE, SLICE + 1, BATCH):
-        left = lists._SMALL - 1 if number > SLICE else SLICE * 10_000
-        rows = []
-        for n in range(number):
-            description, left = WIDE[:left], max(0, left - len(WIDE))
-            rows.append((UUID(int=n), user, title, description or None, True, NOW, NOW))
-        assert lists._is_small(rows)
-        assert len(responses.array(rows)) < 1.1 * list_encoder.IN_MEMORY
-    assert not lists._is_small(a_list(BATCH, WIDE))
 
 
 # --- other tasks run meanwhile -------------------------------------------------------------------

@@ -32,31 +32,44 @@ class LargeBody(NamedTuple):
     etag: str
 
 
+async def in_file(body: Body) -> LargeBody:
+    """Put a body into a file."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        await asyncio.to_thread(file.write, body.content)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return LargeBody(file, len(body.content), body.etag)
+
+
 class ListEncoder:
     """Takes the rows of one list in batches; the bytes are those of `responses.tasks`."""
 
+    # Small lists need no more than this of an encoder: the rest is made with the first row.
+    size = 0
+    _has_lock = False
+    _file: IO[bytes] | None = None
+
     def __init__(self, very_large_list: asyncio.Lock, *, keep: bool) -> None:
         self._lock = very_large_list
-        self._has_lock = False
         self._keep = keep
-        self._file: IO[bytes] | None = None
-        self._begin()
-
-    def _begin(self) -> None:
-        self._hash = hashlib.sha256()
-        self.size = 0
-        self._pending: list[bytes | memoryview] = []
-        self._pending_size = 0
 
     def restart(self) -> None:
         """Forget what was taken: the rows are sent again."""
+        self._release()
         if self._file is not None:
             self._file.close()
             self._file = None
-        self._begin()
+        self.size = 0
 
     async def take(self, rows: list[TaskRow]) -> None:
         """Encode a batch of rows; each leaves the list, and so memory, once it is encoded."""
+        if self.size == 0:
+            self._hash = hashlib.sha256()
+            self._pending: list[bytes | memoryview] = []
+            self._pending_size = 0
         while rows:
             if self.size > VERY_LARGE and not self._has_lock:
                 await self._lock.acquire()
@@ -85,11 +98,14 @@ class ListEncoder:
 
     async def close(self) -> None:
         """Let the next very large list begin, and close the file of a list that failed."""
+        self._release()
+        if self._file is not None:
+            await asyncio.to_thread(self._file.close)
+
+    def _release(self) -> None:
         if self._has_lock:
             self._has_lock = False
             self._lock.release()
-        if self._file is not None:
-            await asyncio.to_thread(self._file.close)
 
     def _add(self, part: bytes | memoryview) -> None:
         self._pending.append(part)

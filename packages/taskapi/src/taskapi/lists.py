@@ -1,8 +1,8 @@
 """The answer with all tasks of a user, however many there are.
 
-A list of one batch and under a megabyte is encoded at once. A larger one is encoded while its rows
-arrive, and sent from a temporary file: the client reads it at its own pace, without a database
-connection.
+A list of one batch of rows is encoded at once, a longer one in slices while its rows arrive. What
+is over a megabyte is sent from a temporary file: the client reads it at its own pace, without a
+database connection.
 """
 
 from __future__ import annotations
@@ -15,20 +15,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 import taskcore
-from taskcore.tasks.fields import TASK_COLUMNS, TaskRow
+from taskcore.tasks.fields import TaskRow
 
 from . import etags, responses
-from .list_encoder import SLICE, LargeBody, ListEncoder
+from .list_encoder import IN_MEMORY, LargeBody, ListEncoder, in_file
 from .problems import CACHING
 from .responses import Body
 from .task_request import TaskRequest
 
-# A batch with as many characters in its descriptions is under a megabyte, however they are escaped.
-_SMALL = 100_000
 # Bytes that are read from the file at a time.
 _PART = 256 * 1024
-
-_DESCRIPTION = TASK_COLUMNS.index("description")
 
 
 async def answer(request: TaskRequest, if_none_match: str | None) -> Response:
@@ -39,12 +35,13 @@ async def answer(request: TaskRequest, if_none_match: str | None) -> Response:
     """
     sends = request.method == "GET"
     body = await _read(request, keep=sends and if_none_match is None)
+    if sends and not etags.is_known(body.etag, if_none_match):
+        if isinstance(body, LargeBody) and body.file is None:
+            body = await _read(request, keep=True)
+        elif isinstance(body, Body) and len(body.content) > IN_MEMORY:
+            body = await in_file(body)
     if isinstance(body, Body):
         return responses.ok(body, if_none_match)
-    if sends and body.file is None and not etags.is_known(body.etag, if_none_match):
-        body = await _read(request, keep=True)
-        if isinstance(body, Body):
-            return responses.ok(body, if_none_match)
     headers = {"ETag": body.etag, **CACHING}
     if body.file is not None:
         return _FileAnswer(body.file, body.size, headers)
@@ -60,22 +57,17 @@ async def _read(request: TaskRequest, *, keep: bool) -> Body | LargeBody:
     try:
         op = taskcore.list_tasks(request.user).with_result(_rows, encoder)
         last = await request.database.run(op)
-        if encoder.size == 0 and _is_small(last):
+        if encoder.size == 0:  # the last batch is the only one
             return responses.tasks(last)
         await encoder.take(last)
         return await encoder.end()
     finally:
-        await encoder.close()
+        if encoder.size:
+            await encoder.close()
 
 
 def _rows(rows: list[TaskRow]) -> list[TaskRow]:
     return rows
-
-
-def _is_small(rows: list[TaskRow]) -> bool:
-    if len(rows) <= SLICE:
-        return True
-    return sum([len(row[_DESCRIPTION]) for row in rows if row[_DESCRIPTION]]) < _SMALL
 
 
 class _FileAnswer(StreamingResponse):

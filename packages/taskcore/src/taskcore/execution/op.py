@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
@@ -119,4 +119,4 @@ class Op(Generic[T_co]):
 
     def with_result(self, read: Callable[[Any], U], sink: Sink | None = None) -> Op[U]:
         """Return the same operation with another function that reads its rows, and a sink."""
-        return cast("Op[U]", replace(cast(Any, self), read=read, sink=sink))
+        return Op(self.owner, self.steps, self.args, read, sink)

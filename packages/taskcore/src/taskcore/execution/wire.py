@@ -204,13 +204,14 @@ def _receive(
                     pgconn.set_chunked_rows_mode(BATCH)
                 else:
                     pgconn.set_single_row_mode()
-        elif result.status == _SYNC:
+        elif (status := result.status) == _SYNC:
             return rows
-        elif result.status in _PART:
+        elif batched_from is not None and status in _PART:
             if len(rows) >= BATCH:
                 yield Batch(rows)
                 rows = []
-            rows += _rows(connection.transformer, result)
+            found = _rows(connection.transformer, result)
+            rows = rows + found if rows else found
         else:
             results.append(result)
 
