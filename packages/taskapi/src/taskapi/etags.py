@@ -23,7 +23,11 @@ def of_version(version: datetime) -> str:
 
 
 def of_bytes(body: bytes) -> str:
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return of_sha256(hashlib.sha256(body).hexdigest())
+
+
+def of_sha256(hexdigest: str) -> str:
+    return f'"{hexdigest[:32]}"'
 
 
 def matching_versions(if_match: str) -> Versions | None:

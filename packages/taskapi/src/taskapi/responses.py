@@ -55,8 +55,13 @@ def task(row: TaskRow) -> Body:
     return Body(content, etags.of_version(row[_UPDATED_AT]))
 
 
+def array(rows: Iterable[TaskRow]) -> bytes:
+    """The rows as a JSON array."""
+    return orjson.dumps(row_dicts(rows), option=orjson.OPT_UTC_Z)
+
+
 def tasks(rows: list[TaskRow]) -> Body:
-    content = orjson.dumps(row_dicts(rows), option=orjson.OPT_UTC_Z)
+    content = array(rows)
     return Body(content, etags.of_bytes(content))
 
 

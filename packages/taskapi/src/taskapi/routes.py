@@ -11,7 +11,7 @@ from starlette.responses import Response
 import taskcore
 from taskcore import TaskRead
 
-from . import responses
+from . import lists, responses
 from .inputs import Completed, IdempotencyKey, IfMatch, IfNoneMatch, NewTask, TaskChange, TaskId
 from .task_request import TaskRequest
 from .task_route import TaskRoute
@@ -21,8 +21,7 @@ PATH = "/api/tasks"
 
 async def list_tasks(request: TaskRequest, if_none_match: IfNoneMatch = None) -> Response:
     """All tasks of the user, newest first."""
-    op = taskcore.list_tasks(request.user).with_result(responses.tasks)
-    return responses.ok(await request.database.run(op), if_none_match)
+    return await lists.answer(request, if_none_match)
 
 
 async def create_task(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 
@@ -21,6 +22,8 @@ class Services:
     database: AsyncDatabase
     # True from SIGTERM on: readiness fails, and each answer closes its connection.
     draining: bool = False
+    # Held by the one very large list that is being read and encoded.
+    very_large_list: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def services_of(app: Starlette) -> Services:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from taskcore import AsyncDatabase
 
-from .services import services_of
+from .services import Services, services_of
 
 USER = "taskapi.user"
 """The key of the user id in a request's scope; set once the token is verified."""
@@ -25,5 +25,9 @@ class TaskRequest(Request):
         return user
 
     @property
+    def services(self) -> Services:
+        return services_of(self.app)
+
+    @property
     def database(self) -> AsyncDatabase:
-        return services_of(self.app).database
+        return self.services.database

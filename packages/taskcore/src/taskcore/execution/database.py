@@ -22,11 +22,11 @@ from psycopg_pool import (
     TooManyRequests,
 )
 
-from taskcore.errors import DatabaseClosed, InvalidInput, NoConnection
+from taskcore.errors import DatabaseClosed, DeadlineExceeded, InvalidInput, NoConnection
 from taskcore.urls import is_pooled, libpq_conninfo
 
 from .op import Op
-from .run import Limits, Need, NeedConnection, run
+from .run import Limits, Need, NeedConnection, TakeBatch, run
 from .wire import AnyConnection, AsyncConnection, Connection
 
 T = TypeVar("T")
@@ -139,6 +139,8 @@ class Database(_Configured):
                             pool.putconn(connection)
                             connection = None
                         connection = answer = self._checkout(pool, need.deadline)
+                    elif isinstance(need, TakeBatch):
+                        answer = need.sink.take(need.batch.rows)
                     else:
                         answer = waiting.wait(need.exchange, need.socket, need.interval)
                 except BaseException as error:
@@ -226,6 +228,9 @@ class AsyncDatabase(_Configured):
                             self._put_back(pool, connection)
                             connection = None
                         connection = answer = await self._checkout(pool, need.deadline)
+                    elif isinstance(need, TakeBatch):
+                        answer = None
+                        await _take(need)
                     else:
                         answer = await waiting.wait_async(need.exchange, need.socket, need.interval)
                 except BaseException as error:
@@ -290,6 +295,18 @@ def _connect_again(pool: ConnectionPool[Any]) -> None:
 
 async def _connect_again_async(pool: AsyncConnectionPool[Any]) -> None:
     await pool.check()
+
+
+async def _take(need: TakeBatch) -> None:
+    """Let the sink take a batch within the deadline: the connection is held meanwhile."""
+    taken = need.sink.take(need.batch.rows)
+    if taken is None:
+        return
+    try:
+        async with asyncio.timeout(need.deadline - monotonic()):
+            await taken
+    except TimeoutError as error:
+        raise DeadlineExceeded from error
 
 
 def _is_alive(connection: AnyConnection) -> bool:

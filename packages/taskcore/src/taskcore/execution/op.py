@@ -8,10 +8,10 @@ do nothing and raise nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from sqlalchemy import Executable, UpdateBase
 from sqlalchemy.dialects.postgresql import psycopg
@@ -94,17 +94,30 @@ def first(statement: Statement, **values: object) -> Steps[Row | None]:
     return found[0] if found else None
 
 
+class Sink(Protocol):
+    """Takes the rows of a large result in batches while they arrive, all but the last batch."""
+
+    def restart(self) -> None:
+        """Forget every batch: the connection was lost, and the rows are sent again."""
+
+    def take(self, rows: list[Row], /) -> Awaitable[None] | None:
+        """Take a batch, and the list itself; `AsyncDatabase` awaits the result."""
+
+
 @dataclass(frozen=True, slots=True)
 class Op(Generic[T_co]):
     """An operation with its arguments: a value that can be kept and run any number of times.
 
-    `steps` leads to raw rows, and `read` makes of them what the caller gets.
+    `steps` leads to raw rows, and `read` makes of them what the caller gets. With a `sink`, a
+    driver hands over the rows of a large result while they arrive, and `steps` receives only the
+    last batch. A result of one batch, and any result in a session, is a last batch.
     """
 
     owner: str
     steps: Callable[..., Steps[Any]]
     args: tuple[object, ...]
     read: Callable[[Any], T_co]
+    sink: Sink | None = None
 
     def __post_init__(self) -> None:
         valid_owner(self.owner)
@@ -113,6 +126,6 @@ class Op(Generic[T_co]):
         """Begin a new run of the operation."""
         return self.steps(self.owner, *self.args)
 
-    def with_result(self, read: Callable[[Any], U]) -> Op[U]:
-        """Return the same operation with another function that reads its rows."""
-        return cast("Op[U]", replace(cast(Any, self), read=read))
+    def with_result(self, read: Callable[[Any], U], sink: Sink | None = None) -> Op[U]:
+        """Return the same operation with another function that reads its rows, and a sink."""
+        return Op(self.owner, self.steps, self.args, read, sink)

@@ -16,8 +16,8 @@ from psycopg.abc import PQGen
 
 from taskcore.errors import ConnectionLost, TaskcoreError
 
-from .op import Op, Query, Row
-from .wire import AnyConnection, exchange
+from .op import Op, Query, Row, Sink
+from .wire import AnyConnection, Batch, exchange, until_batch
 
 # The server's statement timeout is a little less than what is left of the deadline, so that a slow
 # statement ends with an error of its own and not with a closed connection.
@@ -51,13 +51,22 @@ class NeedConnection:
 class WaitForSocket:
     """The exchange has to wait for its socket; every `interval` it looks at the clock."""
 
-    exchange: PQGen[list[Row]]
+    exchange: PQGen[list[Row] | Batch]
     socket: int
     interval: float
 
 
-Need: TypeAlias = NeedConnection | WaitForSocket
-Answer: TypeAlias = AnyConnection | list[Row]
+@dataclass(frozen=True, slots=True)
+class TakeBatch:
+    """The sink has to take a batch of rows; the rest of them is still to come."""
+
+    sink: Sink
+    batch: Batch
+    deadline: float
+
+
+Need: TypeAlias = NeedConnection | WaitForSocket | TakeBatch
+Answer: TypeAlias = AnyConnection | list[Row] | Batch | None
 
 
 def run(op: Op[Any], limits: Limits) -> Generator[Need, Answer, Any]:
@@ -69,7 +78,7 @@ def run(op: Op[Any], limits: Limits) -> Generator[Need, Answer, Any]:
         query = next(steps)
         while True:
             try:
-                connection, found = yield from _ask(connection, op.owner, query, deadline, limits)
+                connection, found = yield from _ask(connection, op, query, deadline, limits)
             except TaskcoreError as error:
                 query = steps.throw(error)
             else:
@@ -81,7 +90,7 @@ def run(op: Op[Any], limits: Limits) -> Generator[Need, Answer, Any]:
 
 
 def _ask(
-    connection: AnyConnection | None, owner: str, query: Query, deadline: float, limits: Limits
+    connection: AnyConnection | None, op: Op[Any], query: Query, deadline: float, limits: Limits
 ) -> Generator[Need, Answer, tuple[AnyConnection, list[Row]]]:
     """Return the rows of a query, which is sent a second time where that can do no harm."""
     repeated = False
@@ -91,18 +100,25 @@ def _ask(
             connection = cast(AnyConnection, (yield NeedConnection(wait_until)))
         messages = exchange(
             connection,
-            owner,
+            op.owner,
             query,
             deadline=deadline,
             statement_timeout=min(
                 limits.statement_timeout, (deadline - monotonic()) * _SERVER_SHARE
             ),
             prepare=limits.prepare,
+            in_batches=op.sink is not None,
         )
         try:
-            interval = max(0.0, min(_INTERVAL, deadline - monotonic()))
-            found = yield WaitForSocket(messages, connection.pgconn.socket, interval)
-            return connection, cast("list[Row]", found)
+            while True:
+                interval = max(0.0, min(_INTERVAL, deadline - monotonic()))
+                waits = (
+                    cast("PQGen[list[Row]]", messages) if op.sink is None else until_batch(messages)
+                )
+                found = yield WaitForSocket(waits, connection.pgconn.socket, interval)
+                if op.sink is None or not isinstance(found, Batch):
+                    return connection, cast("list[Row]", found)
+                yield TakeBatch(op.sink, found, deadline)
         except psycopg.OperationalError as error:  # the wait itself, on a socket that is gone
             raise ConnectionLost(outcome_unknown=query.statement.writes) from error
         except ConnectionLost as lost:
@@ -110,5 +126,7 @@ def _ask(
             if repeated or not harmless:
                 raise
             repeated = True
+            if op.sink is not None:
+                op.sink.restart()
         finally:
             messages.close()

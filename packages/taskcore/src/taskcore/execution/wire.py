@@ -10,15 +10,16 @@ its cursors: through those the same two statements cost half as much CPU again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 from psycopg import abc, errors, pq
 from psycopg.abc import PQGen
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.waiting import Wait
+from psycopg.waiting import Ready, Wait
 from sqlalchemy import text
 
 from taskcore.errors import ConnectionLost, DeadlineExceeded, TaskcoreError
@@ -47,7 +48,13 @@ BIND_OWNER = Statement(
 # Its answer repeats the owner in this column.
 _BOUND_OWNER = 2
 
+# A list of this many rows is one batch, and one result of libpq.
+BATCH = 128
+# Before version 17, libpq gives a result in parts of one row only.
+_CHUNKED = psycopg.capabilities.has_stream_chunked()
+
 _OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
+_PART = (pq.ExecStatus.TUPLES_CHUNK, pq.ExecStatus.SINGLE_TUPLE)
 _SYNC = pq.ExecStatus.PIPELINE_SYNC
 _BAD = pq.ConnStatus.BAD
 _BINARY = pq.Format.BINARY
@@ -77,6 +84,16 @@ class AsyncConnection(_State, psycopg.AsyncConnection[Row]):
 AnyConnection: TypeAlias = Connection | AsyncConnection
 
 
+class Batch(NamedTuple):
+    """Rows of a result of which more are to come."""
+
+    rows: list[Row]
+
+
+Exchange: TypeAlias = Generator[Wait | Batch, Ready | int, list[Row]]
+"""As psycopg's generators, and with `in_batches` it yields the batches of rows too."""
+
+
 def exchange(
     connection: AnyConnection,
     owner: str,
@@ -85,21 +102,26 @@ def exchange(
     deadline: float,
     statement_timeout: float,
     prepare: bool,
-) -> PQGen[list[Row]]:
+    in_batches: bool = False,
+) -> Exchange:
     """Send the binding and the query, and read the rows.
 
-    If it ends early for any reason, the connection is closed, so that no part of the answer can
+    With `in_batches` libpq does not collect the whole result, and the last batch is returned. If
+    it ends early for any reason, the connection is closed, so that no part of the answer can
     reach another operation.
     """
     pgconn = connection.pgconn
     results: list[pq.abc.PGresult] = []
+    rows: list[Row] = []
     try:
         pgconn.enter_pipeline_mode()
         bound = {"owner": owner, "timeout": str(max(1, int(statement_timeout * 1000)))}
         stages = _send(connection, BIND_OWNER, bound, prepare)
         stages += _send(connection, query.statement, query.values, prepare)
         pgconn.pipeline_sync()
-        yield from _receive(pgconn, results, deadline)
+        batched_from = len(stages) - 1 if in_batches else None
+        for_owner = partial(rows_are_owners, query.statement, owner)
+        rows = yield from _receive(connection, results, deadline, batched_from, for_owner)
         pgconn.exit_pipeline_mode()
     except psycopg.OperationalError as error:
         pgconn.finish()
@@ -125,11 +147,25 @@ def exchange(
             raise _refusal(connection, statement, sqlstate.decode(), result)
     if lost is not None or len(results) < len(stages):
         raise ConnectionLost(outcome_unknown=query.statement.writes) from lost
-    rows = _rows(connection.transformer, results[-1])
+    rows = rows or _rows(connection.transformer, results[-1])
     if not rows_are_owners(query.statement, owner, rows):
         pgconn.finish()
         raise isolation_broken()
     return rows
+
+
+def until_batch(exchange: Exchange) -> PQGen[list[Row] | Batch]:
+    """Continue an exchange up to its next batch, or to its end and the rows that it returns."""
+    ready: Any = None
+    while True:
+        try:
+            step = exchange.send(ready)
+        except StopIteration as done:
+            rows: list[Row] = done.value
+            return rows
+        if isinstance(step, Batch):
+            return step
+        ready = yield step
 
 
 def _send(
@@ -152,8 +188,19 @@ def _send(
     return stages
 
 
-def _receive(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult], deadline: float) -> PQGen[None]:
-    """Collect the results up to the Sync."""
+def _receive(
+    connection: AnyConnection,
+    results: list[pq.abc.PGresult],
+    deadline: float,
+    batched_from: int | None,
+    for_owner: Callable[[list[Row]], bool],
+) -> Exchange:
+    """Collect the results up to the Sync; of the one after `batched_from` results, the batches.
+
+    The last batch is returned, and still has to be compared with the owner.
+    """
+    pgconn = connection.pgconn
+    rows: list[Row] = []
     while pgconn.flush():
         yield from _wait(Wait.RW, deadline)
         pgconn.consume_input()
@@ -165,13 +212,27 @@ def _receive(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult], deadline: fl
         if result is None:  # the end of one statement's results
             if pgconn.status == _BAD:
                 raise psycopg.OperationalError("the connection was closed")
-        elif result.status == _SYNC:
-            return
+            if len(results) == batched_from and results[-1].status in _OK:
+                # Only now: the mode is that of one statement, which must not have a result yet.
+                if _CHUNKED:
+                    pgconn.set_chunked_rows_mode(BATCH)
+                else:
+                    pgconn.set_single_row_mode()
+        elif (status := result.status) == _SYNC:
+            return rows
+        elif batched_from is not None and status in _PART:
+            if len(rows) >= BATCH:
+                if not for_owner(rows):
+                    raise isolation_broken()
+                yield Batch(rows)
+                rows = []
+            found = _rows(connection.transformer, result)
+            rows = rows + found if rows else found
         else:
             results.append(result)
 
 
-def _wait(what: Wait, deadline: float) -> PQGen[None]:
+def _wait(what: Wait, deadline: float) -> Generator[Wait, Ready | int, None]:
     if monotonic() >= deadline:
         raise DeadlineExceeded
     yield what
@@ -205,4 +266,6 @@ def _repeats_owner(binding: pq.abc.PGresult, owner: str) -> bool:
 
 def _rows(transformer: abc.Transformer, result: pq.abc.PGresult) -> list[Row]:
     transformer.set_pgresult(result, format=_BINARY)
-    return transformer.load_rows(0, result.ntuples, tuple)
+    rows = transformer.load_rows(0, result.ntuples, tuple)
+    transformer.set_pgresult(None)  # it would keep the memory of the result until the next query
+    return rows
