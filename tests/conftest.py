@@ -19,6 +19,7 @@ pytest_plugins = [
     "support.counting_proxy",
     "support.drivers",
     "support.figures",
+    "support.hostile_login",
     "support.killable_postgres",
     "support.pgbouncer",
     "support.postgres",

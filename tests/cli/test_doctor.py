@@ -23,7 +23,16 @@ from taskcore.admin import connected, list_users
 
 CHECKS = [
     *("configuration", "secret", "connection", "server version", "pooling", "clock"),
-    *("connections", "role", "schema", "drift", "users table", "first lock", "second lock"),
+    *(
+        "connections",
+        "role",
+        "schema",
+        "drift",
+        "schema public",
+        "users table",
+        "first lock",
+        "second lock",
+    ),
 ]
 
 

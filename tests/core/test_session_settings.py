@@ -98,7 +98,8 @@ def test_they_are_the_tenants_meanwhile(settings_before: Any, session: Session, 
     ((user, _, role, search_path, owner, timeout, zone),) = run_in(
         session, raw_operation(look, alice)
     )
-    assert (user, role, search_path, owner) == ("taskcore_tenant", "taskcore_tenant", "", alice)
+    assert (user, role) == ("taskcore_tenant", "taskcore_tenant")
+    assert (search_path, owner) == ("pg_catalog, pg_temp", alice)
     assert (timeout, zone) == tuple(settings_before)[5:]
 
 

@@ -100,6 +100,7 @@ def _database_findings(
         except Exception as error:
             yield Finding("owner's login", False, failures.explain(error)[0])
             return
+        yield from run_check("schema public", lambda: schema.creators(session))
         yield from run_check("users table", lambda: schema.users_table(session))
         yield from run_check("first lock", lambda: locks.owner_predicate(session))
         yield from run_check("second lock", lambda: locks.row_level_security(session))

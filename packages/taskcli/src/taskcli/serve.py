@@ -148,10 +148,11 @@ def _connection_failure(url: str) -> tuple[str | None, str] | None:
     """The kind of failure and its sentence, if no connection can be made."""
     import psycopg
 
+    from taskcore.connections import LocalConnection
     from taskcore.urls import libpq_conninfo
 
     try:
-        psycopg.connect(libpq_conninfo(url), connect_timeout=5).close()
+        LocalConnection.open(libpq_conninfo(url), connect_timeout=5).close()
     except psycopg.Error as error:
         kind, _ = failures.connection_failure_kind(error)
         return kind, failures.connection_failure(error) or output.text_of(error)

@@ -29,6 +29,7 @@ from .errors import (
     TenantRoleRefused,
     UnknownRevision,
     UnknownUser,
+    UntrustedObject,
     UsersNotOurs,
     UsersTableRefused,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "TenantRoleRefused",
     "UnknownRevision",
     "UnknownUser",
+    "UntrustedObject",
     "User",
     "UsersNotOurs",
     "UsersTableRefused",

@@ -16,7 +16,8 @@
     │   ├── SchemaMissing
     │   ├── TenantRoleMissing
     │   ├── TenantRoleRefused
-    │   └── PermissionMissing
+    │   ├── PermissionMissing
+    │   └── UntrustedObject
     ├── RowRefused                     row-level security stopped a row that the WHERE let pass
     ├── SessionRefused                 the caller's session cannot hold the tenant role
     ├── DatabaseClosed                 used before open() or after close()
@@ -112,6 +113,10 @@ class TenantRoleRefused(DatabaseNotReady):
 
 class PermissionMissing(DatabaseNotReady):
     """A GRANT to the role taskcore_tenant is missing: taskcli migrate --check names it."""
+
+
+class UntrustedObject(DatabaseNotReady):
+    """An object in taskcore's name belongs to a login that is not trusted; it was not used."""
 
 
 class RowRefused(TaskcoreError):

@@ -10,6 +10,7 @@ import psycopg
 
 from taskcli import failures
 from taskcore import InvalidInput
+from taskcore.connections import LocalConnection
 from taskcore.urls import is_pooled, libpq_conninfo
 
 from . import CheckFailed, Finding
@@ -31,12 +32,13 @@ class Connected(NamedTuple):
 def connected(url: str) -> Connected:
     """A connection as the server makes it, and the time of a round trip."""
     try:
-        connection = psycopg.connect(libpq_conninfo(url), autocommit=True, prepare_threshold=None)
+        connection = LocalConnection.open(libpq_conninfo(url))
         seconds = []
-        for _ in range(5):
-            started = perf_counter()
-            connection.execute("SELECT 1")
-            seconds.append(perf_counter() - started)
+        with connection.transaction():
+            for _ in range(5):
+                started = perf_counter()
+                connection.execute("SELECT 1")
+                seconds.append(perf_counter() - started)
     except (psycopg.Error, InvalidInput) as error:
         reason = failures.connection_failure(error) or failures.explain(error)[0]
         return Connected(Finding("connection", False, reason), None)

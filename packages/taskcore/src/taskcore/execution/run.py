@@ -15,6 +15,7 @@ import psycopg
 from psycopg.abc import PQGen
 
 from taskcore.errors import ConnectionLost, TaskcoreError
+from taskcore.ownership import ServerState, start
 
 from .op import Op, Query, Row
 from .wire import AnyConnection, exchange
@@ -28,12 +29,12 @@ _INTERVAL = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long each thing may take, in seconds, and whether statements are prepared."""
+    """How long each thing may take, in seconds, and what is known of the server."""
 
     timeout: float
     pool_timeout: float
     statement_timeout: float
-    prepare: bool
+    server: ServerState
 
     def within(self, timeout: float | None) -> Limits:
         """Return the same limits with another deadline."""
@@ -64,7 +65,7 @@ def run(op: Op[Any], limits: Limits) -> Generator[Need, Answer, Any]:
     """Run an operation once; what it returns is still to be read by `op.read`."""
     deadline = monotonic() + limits.timeout
     connection: AnyConnection | None = None
-    steps = op.start()
+    steps = start(op, limits.server)
     try:
         query = next(steps)
         while True:
@@ -97,7 +98,7 @@ def _ask(
             statement_timeout=min(
                 limits.statement_timeout, (deadline - monotonic()) * _SERVER_SHARE
             ),
-            prepare=limits.prepare,
+            prepare=limits.server.prepare,
         )
         try:
             interval = max(0.0, min(_INTERVAL, deadline - monotonic()))

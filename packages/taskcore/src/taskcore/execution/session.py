@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from taskcore.errors import ConnectionLost, DatabaseFault, SessionRefused, TaskcoreError
 from taskcore.models import Task
-from taskcore.tenancy import OWNER_SETTING, TENANT_ROLE
+from taskcore.tenancy import OWNER_SETTING, SEARCH_PATH, TENANT_ROLE
 
 from .op import Op, Query, Row
 from .sqlstates import error_for
@@ -98,7 +98,7 @@ def _bound(connection: Connection, owner: str) -> Iterator[None]:
     """
     with _translated(binding=True), connection.begin_nested():
         role, search_path, user_id = connection.execute(_READ).one()
-        bound = {"role": TENANT_ROLE, "search_path": "", "owner": owner}
+        bound = {"role": TENANT_ROLE, "search_path": SEARCH_PATH, "owner": owner}
         connection.execute(_SET, bound)
         yield
         before = {"role": role, "search_path": search_path, "owner": user_id or ""}

@@ -22,6 +22,7 @@ from taskcore.errors import (
     TenantRoleMissing,
     TenantRoleRefused,
     UnknownUser,
+    UntrustedObject,
 )
 from taskcore.tenancy import REFUSED_SQLSTATE
 
@@ -38,6 +39,7 @@ _STATEMENT: dict[str, type[TaskcoreError]] = {
     "42703": SchemaMissing,  # undefined column
     "42883": SchemaMissing,  # undefined function
     "3F000": SchemaMissing,  # undefined schema
+    "42725": UntrustedObject,  # ambiguous function: another one beside ours fits as well
     "25P01": SessionRefused,  # savepoint outside a transaction
     "25P02": SessionRefused,  # the transaction has failed before
     "57014": DeadlineExceeded,  # statement_timeout

@@ -22,7 +22,7 @@ from psycopg.waiting import Wait
 from sqlalchemy import text
 
 from taskcore.errors import ConnectionLost, DeadlineExceeded, TaskcoreError
-from taskcore.tenancy import OWNER_SETTING, TENANT_ROLE
+from taskcore.tenancy import OWNER_SETTING, SEARCH_PATH, TENANT_ROLE
 
 from .op import Query, Row, Statement
 from .sqlstates import (
@@ -32,11 +32,10 @@ from .sqlstates import (
     message_may_quote_values,
 )
 
-# With an empty search_path, names are found in pg_catalog only. Until it is set, every name in the
-# statement says its schema.
+# Until the search_path is set, every name in the statement says its schema.
 BIND_OWNER = Statement(
     text(f"""
-        SELECT pg_catalog.set_config('search_path', '', true),
+        SELECT pg_catalog.set_config('search_path', '{SEARCH_PATH}', true),
                pg_catalog.set_config('role', '{TENANT_ROLE}', true),
                pg_catalog.set_config('{OWNER_SETTING}', CAST(:owner AS pg_catalog.text), true),
                pg_catalog.set_config('statement_timeout', CAST(:timeout AS pg_catalog.text), true)
