@@ -149,9 +149,9 @@ def test_a_pooler_that_is_denied(cli: Cli) -> None:
 
     url = "postgresql://me@ep-a-1-pooler.neon.example/db"
     with pytest.raises(CheckFailed, match="denies it"):
-        server.pooling(url, settings(False))
-    assert "without prepared" in server.pooling(url, settings(None))
-    assert "with prepared" in server.pooling("postgresql://me@h/db", settings(None))
+        server.pooling(url, settings(False), shared=False)
+    assert "without prepared" in server.pooling(url, settings(None), shared=False)
+    assert "with prepared" in server.pooling("postgresql://me@h/db", settings(None), shared=False)
 
 
 def test_clocks_that_differ(admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def write(purpose: str) -> Path:
 
 
 def _generate(config: Config, url: str, purpose: str, number: str) -> None:
-    # `public` is not in its search_path, so its tables are read with their schema, as in the models.
+    # Its search_path has no `public`, so tables are read with their schema, as in the models.
     with connect(url) as connection:
         config.attributes["connection"] = connection
         command.revision(config, purpose, autogenerate=True, rev_id=number)

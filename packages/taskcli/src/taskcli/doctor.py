@@ -87,7 +87,10 @@ def _database_findings(
             return
         connection = stack.enter_context(connected.connection)
         yield from run_check("server version", lambda: server.version(connection))
-        yield from run_check("pooling", lambda: server.pooling(url, settings))
+        yield from run_check(
+            "pooling",
+            lambda: server.pooling(url, settings, shared=server.shares_connections(url)),
+        )
         yield from run_check("clock", lambda: server.clock(connection))
         yield from run_check(
             "connections", lambda: server.connections(connection, settings, workers)

@@ -9,7 +9,6 @@ objects, and in good hands: no other login can replace them then.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg.errors import UndefinedTable
@@ -17,6 +16,7 @@ from sqlalchemy import text
 
 from .errors import SchemaMissing, UntrustedObject
 from .execution.op import Op, Statement, Steps, rows
+from .execution.server_state import ServerState
 from .models import SCHEMA
 from .tenancy import OUR_OBJECTS, UNTRUSTED, VERSION_TABLE
 
@@ -24,14 +24,6 @@ TABLES = frozenset({f"{SCHEMA}.tasks", f"{SCHEMA}.{VERSION_TABLE}"})
 _ALL = TABLES | {f"{SCHEMA}.taskcore_why_missed"}
 
 _OBJECTS = Statement(text(OUR_OBJECTS))
-
-
-@dataclass(slots=True)
-class ServerState:
-    """What a driver has found out about its server; all its operations share it."""
-
-    prepare: bool
-    trusted: bool = False
 
 
 def untrusted(objects: Iterable[Any]) -> list[str]:

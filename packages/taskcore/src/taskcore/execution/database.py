@@ -24,11 +24,11 @@ from psycopg_pool import (
 
 from taskcore.connections import refuses_options, with_search_path
 from taskcore.errors import DatabaseClosed, InvalidInput, NoConnection
-from taskcore.ownership import ServerState
 from taskcore.urls import is_pooled, libpq_conninfo
 
 from .op import Op
 from .run import Limits, Need, NeedConnection, run
+from .server_state import ServerState
 from .wire import AnyConnection, AsyncConnection, Connection
 
 T = TypeVar("T")
@@ -58,8 +58,9 @@ class _Configured:
         `timeout` is the deadline of one operation, in seconds: the wait for a connection, the
         statements and a repetition together; within it, `pool_timeout` bounds the wait for a
         connection and `statement_timeout` each statement. `max_waiting` operations may wait for
-        a connection (0: any number). `prepare` has to be off behind a transaction pooler; left out,
-        it is off where the host is named as Neon names its pooler.
+        a connection (0: any number). `prepare` should be off behind a transaction pooler; left out,
+        it is off where the host is named as Neon names its pooler, and goes off for good, with a
+        warning, where statements turn out to be shared with other clients.
         """
         if min_size < 0 or max_size < 1 or max_size < min_size:
             raise InvalidInput("the pool needs 0 <= min_size <= max_size, and max_size >= 1")

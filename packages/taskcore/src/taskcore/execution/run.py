@@ -15,10 +15,11 @@ import psycopg
 from psycopg.abc import PQGen
 
 from taskcore.errors import ConnectionLost, TaskcoreError
-from taskcore.ownership import ServerState, start
+from taskcore.ownership import start
 
 from .op import Op, Query, Row
-from .wire import AnyConnection, exchange
+from .server_state import ServerState
+from .wire import AnyConnection, StatementShared, exchange
 
 # The server's statement timeout is a little less than what is left of the deadline, so that a slow
 # statement ends with an error of its own and not with a closed connection.
@@ -90,6 +91,7 @@ def _ask(
         if connection is None or connection.closed:
             wait_until = min(deadline, monotonic() + limits.pool_timeout)
             connection = cast(AnyConnection, (yield NeedConnection(wait_until)))
+        prepare = limits.server.prepare
         messages = exchange(
             connection,
             owner,
@@ -98,7 +100,7 @@ def _ask(
             statement_timeout=min(
                 limits.statement_timeout, (deadline - monotonic()) * _SERVER_SHARE
             ),
-            prepare=limits.server.prepare,
+            prepare=prepare,
         )
         try:
             interval = max(0.0, min(_INTERVAL, deadline - monotonic()))
@@ -106,6 +108,10 @@ def _ask(
             return connection, cast("list[Row]", found)
         except psycopg.OperationalError as error:  # the wait itself, on a socket that is gone
             raise ConnectionLost(outcome_unknown=query.statement.writes) from error
+        except StatementShared:
+            if not prepare:
+                raise
+            limits.server.stop_preparing()  # nothing ran, and this cannot happen twice
         except ConnectionLost as lost:
             harmless = query.statement.repeatable or not lost.outcome_unknown
             if repeated or not harmless:

@@ -27,8 +27,9 @@ from taskcore.tenancy import OWNER_SETTING, SEARCH_PATH, TENANT_ROLE
 from .op import Query, Row, Statement
 from .sqlstates import (
     error_for,
-    is_forgotten_statement,
+    is_invalidated_statement,
     is_read_only,
+    is_shared_statement,
     message_may_quote_values,
 )
 
@@ -49,6 +50,10 @@ _BINARY = pq.Format.BINARY
 _SQLSTATE = pq.DiagnosticField.SQLSTATE
 _MESSAGE = pq.DiagnosticField.MESSAGE_PRIMARY
 _SOURCE_FUNCTION = pq.DiagnosticField.SOURCE_FUNCTION
+
+
+class StatementShared(ConnectionLost):
+    """Prepared statements do not stay with the connection; nothing ran."""
 
 
 class _State:
@@ -169,9 +174,13 @@ def _refusal(
     connection: AnyConnection, statement: Statement, sqlstate: str, result: pq.abc.PGresult
 ) -> TaskcoreError:
     binding = statement is BIND_OWNER
-    if is_forgotten_statement(sqlstate) and statement.name in connection.prepared:
+    error: TaskcoreError
+    if is_shared_statement(sqlstate):
+        connection.prepared.clear()
+        error = StatementShared()
+    elif is_invalidated_statement(sqlstate) and statement.name in connection.prepared:
         connection.pgconn.finish()
-        error: TaskcoreError = ConnectionLost()
+        error = ConnectionLost()
     else:
         if is_read_only(sqlstate):
             connection.pgconn.finish()
