@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -15,7 +17,7 @@ SHOW = "SELECT current_setting('search_path'), current_setting('work_mem')"
 GIVEN = "?options=-c%20work_mem%3D7MB%20-c%20search_path%3Dpublic"
 
 
-def of_the_pool(url: str, **settings: bool) -> object:
+def of_the_pool(url: str, **settings: bool) -> Any:
     with Database(url, min_size=1, max_size=1, **settings) as database:
         assert database._pool is not None
         with database._pool.connection() as connection:
@@ -46,7 +48,7 @@ def test_it_is_the_first_statements_already(settings: object, url: str) -> None:
 
 def test_behind_a_transaction_pooler_it_is_the_transactions_only(url: str) -> None:
     """A pooler refuses start-up options; the binding sets it for each transaction."""
-    path, _ = of_the_pool(url, prepare=False)  # type: ignore[misc]
+    path, _ = of_the_pool(url, prepare=False)
     assert path == '"$user", public'
     with Database(url, max_size=1, prepare=False) as database:
         assert database.run(migrations.database_revision()) == migrations.head()

@@ -23,8 +23,8 @@ from taskcore.execution import wire
 from taskcore.tasks import operations
 
 STATEMENTS = [operations._CREATE, operations._GET, operations._TOGGLE]
-REMOVE = [sql.SQL("DEALLOCATE ALL")]
-MAKE = [
+REMOVE: list[sql.SQL | sql.Composed] = [sql.SQL("DEALLOCATE ALL")]
+MAKE: list[sql.SQL | sql.Composed] = [
     sql.SQL("PREPARE {} AS SELECT 1").format(sql.Identifier(statement.name.decode()))
     for statement in (wire.BIND_OWNER, *STATEMENTS)
 ]
@@ -57,9 +57,10 @@ def test_an_operation_runs_once_all_the_same(
             "get": get_task(alice, task.id),
             "toggle": toggle_task(alice, task.id),
         }
-        assert database.limits.server.prepare
+        prepares = [database.limits.server.prepare]
         database.run(operation[name])
-        assert not database.limits.server.prepare
+        prepares.append(database.limits.server.prepare)
+        assert prepares == [True, False]
         titles = [found.title for found in database.run(list_tasks(alice))]
         assert titles.count("two") == (name == "create")
         assert database.run(get_task(alice, task.id)).completed is (name == "toggle")
