@@ -20,6 +20,7 @@ pytest_plugins = [
     "support.crossing_proxy",
     "support.drivers",
     "support.figures",
+    "support.hostile_login",
     "support.killable_postgres",
     "support.pgbouncer",
     "support.postgres",

@@ -75,6 +75,8 @@ def test_data_is_kept_until_a_start_with_fresh(cli: Cli, dev: Callable[..., Dev]
     assert len(tasks) == 4
     assert {task["user_id"] for task in tasks} == {"demo"}
     assert httpx.get(first.printed["docs"], timeout=60).status_code == 200
+    foreign = httpx.get(first.printed["docs"], headers={"Host": "evil.example"}, timeout=60)
+    assert foreign.status_code == 421
     secret = cli.directory / ".taskdata" / "secret"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert (cli.directory / ".taskdata" / ".gitignore").read_text() == "*\n"

@@ -16,7 +16,16 @@ from taskcore.admin import connected, list_users
 
 CHECKS = [
     *("configuration", "secret", "connection", "server version", "pooling", "clock"),
-    *("connections", "role", "schema", "drift", "users table", "first lock", "second lock"),
+    *(
+        "connections",
+        "role",
+        "schema",
+        "drift",
+        "schema public",
+        "users table",
+        "first lock",
+        "second lock",
+    ),
 ]
 
 
@@ -111,9 +120,9 @@ def test_a_pooler_that_the_settings_deny_fails(cli: Cli) -> None:
 
     url = "postgresql://me@ep-a-1-pooler.neon.example/db"
     with pytest.raises(CheckFailed, match="denies it"):
-        server.pooling(url, settings(False))
-    assert "without prepared" in server.pooling(url, settings(None))
-    assert "with prepared" in server.pooling("postgresql://me@h/db", settings(None))
+        server.pooling(url, settings(False), shared=False)
+    assert "without prepared" in server.pooling(url, settings(None), shared=False)
+    assert "with prepared" in server.pooling("postgresql://me@h/db", settings(None), shared=False)
 
 
 def test_clocks_that_differ_fail(

@@ -10,6 +10,7 @@ import pytest
 from support.drivers import Driver
 from support.pgbouncer import Mode, running_pgbouncer
 from taskcore import DatabaseFault, list_tasks
+from taskcore.execution import wire
 
 
 @pytest.fixture
@@ -28,9 +29,19 @@ def list_with_two_clients(
     return list_twice
 
 
-def test_behind_the_transaction_pooler_prepared_statements_fail(
-    list_with_two_clients: Callable[[Mode, int, bool], None],
+def test_left_on_behind_the_transaction_pooler_they_go_off(
+    list_with_two_clients: Callable[[Mode, int, bool], None], caplog: pytest.LogCaptureFixture
 ) -> None:
+    list_with_two_clients("transaction", 1, True)
+    said = [record for record in caplog.records if "TASKAPI_TRANSACTION_POOLER" in record.message]
+    assert len(said) == 1  # by one of the two: the other made the statements that it met
+
+
+def test_without_the_repetition_they_fail(
+    list_with_two_clients: Callable[[Mode, int, bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+    monkeypatch.setattr(wire, "is_shared_statement", lambda _: False)
     with pytest.raises(DatabaseFault) as failed:
         list_with_two_clients("transaction", 1, True)
     assert "already exists" in str(failed.value.__cause__)

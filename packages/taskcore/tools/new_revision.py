@@ -11,11 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
 from taskcore import embedded, migrations
+from taskcore.migrations.connection import connect
 from taskcore.migrations.history import configuration
 
 
@@ -37,13 +37,8 @@ def write(purpose: str) -> Path:
 
 
 def _generate(config: Config, url: str, purpose: str, number: str) -> None:
-    # With `public` out of the search_path, its tables are read with their schema, as in the models.
-    engine = sa.create_engine(
-        url.replace("postgresql:", "postgresql+psycopg:", 1),
-        connect_args={"options": "-c search_path=pg_catalog"},
-        poolclass=sa.NullPool,
-    )
-    with engine.connect() as connection:
+    # Its search_path has no `public`, so tables are read with their schema, as in the models.
+    with connect(url) as connection:
         config.attributes["connection"] = connection
         command.revision(config, purpose, autogenerate=True, rev_id=number)
 

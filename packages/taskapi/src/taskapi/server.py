@@ -17,6 +17,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from . import local_hosts
 from .app import create_app
 from .services import services_of
 from .settings import Settings
@@ -62,12 +63,19 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
+def serve(
+    settings: Settings,
+    sockets: list[socket.socket] | None = None,
+    *,
+    local_hosts_only: bool = False,
+) -> None:
     """Serve until a signal; on these listening sockets, or else on `settings.host` and `port`.
 
     The caller configures logging.
     """
     app = create_app(settings)
+    if local_hosts_only:
+        local_hosts.install(app)
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -45,7 +45,7 @@ def dev(
     """Start everything for development: a database, a demo user, the API.
 
     The database is a PostgreSQL server of its own, with its data in .taskdata. Ctrl-C stops both
-    servers. The API restarts when its code changes.
+    servers. The API restarts when its code changes. It answers only for this machine's own names.
     """
     # An exit by exception, so that the with block below stops the database.
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -54,8 +54,9 @@ def dev(
 
     from taskcore import embedded, migrations
 
-    from . import sockets
+    from . import sockets, taskdata
 
+    taskdata.prepare(data)
     listeners = sockets.bind("127.0.0.1", port, retry_seconds=_PORT_RETRY_SECONDS)
     if fresh:
         embedded.erase(data)
@@ -64,30 +65,17 @@ def dev(
         output.note(f"{environment.DATABASE} is left alone: dev starts a database of its own")
     output.note(f"starting the PostgreSQL in {data}")
     with embedded.start(data) as server:
-        (data / ".gitignore").write_text("*\n")
+        taskdata.ignore_in_git(data)
         environment.put(environment.DATABASE, server.url, "dev")
         environment.put("TASKAPI_DRAIN_SECONDS", "0", "dev")
         os.environ.pop(environment.DIRECT, None)
         if not os.environ.get(environment.SECRET):
-            environment.put(environment.SECRET, _stored_secret(data / "secret"), "dev")
+            environment.put(environment.SECRET, taskdata.secret(data), "dev")
         migrations.upgrade(server.url, users_table="", report=output.note)
         _add_demo_data(server.url)
         _print_box(sockets.addresses(listeners)[0], server.url, as_json)
         _serve(listeners)
     output.note("both servers have stopped; the data are kept")
-
-
-def _stored_secret(path: Path) -> str:
-    """The secret in this file, made if there is none; only the file's owner may read it."""
-    import secrets
-
-    if not path.exists():
-        # Renamed when complete, so that a kill between the two leaves no empty secret.
-        unfinished = path.with_name(f"secret.{os.getpid()}")
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        unfinished.rename(path)
-    return path.read_text().strip()
 
 
 def _add_demo_data(url: str) -> None:
@@ -149,4 +137,6 @@ def _serve(listeners: list[socket]) -> None:
     from .supervisor import Supervisor
 
     logs.configure(environment.settings().log_format)
-    Supervisor(listeners, 1, watched=source_directories()).run()
+    # A page of another site may have its name resolved to this machine's address.
+    options = ["--local-hosts-only"]
+    Supervisor(listeners, 1, options, source_directories()).run()

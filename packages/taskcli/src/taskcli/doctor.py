@@ -87,7 +87,10 @@ def _database_findings(
             return
         connection = stack.enter_context(connected.connection)
         yield from run_check("server version", lambda: server.version(connection))
-        yield from run_check("pooling", lambda: server.pooling(url, settings))
+        yield from run_check(
+            "pooling",
+            lambda: server.pooling(url, settings, shared=server.shares_connections(url)),
+        )
         yield from run_check("clock", lambda: server.clock(connection))
         yield from run_check(
             "connections", lambda: server.connections(connection, settings, workers)
@@ -100,6 +103,7 @@ def _database_findings(
         except Exception as error:
             yield Finding("owner's login", False, failures.explain(error)[0])
             return
+        yield from run_check("schema public", lambda: schema.creators(session))
         yield from run_check("users table", lambda: schema.users_table(session))
         yield from run_check("first lock", lambda: locks.owner_predicate(session))
         yield from run_check("second lock", lambda: locks.row_level_security(session))

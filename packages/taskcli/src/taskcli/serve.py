@@ -50,6 +50,7 @@ def serve(
         typer.Option(help="Check the database's schema first; refuse to start if it is behind."),
     ] = True,
     parent_pipe: Annotated[int | None, typer.Option(hidden=True)] = None,
+    local_hosts_only: Annotated[bool, typer.Option("--local-hosts-only", hidden=True)] = False,
 ) -> None:
     """Serve the API.
 
@@ -84,7 +85,7 @@ def serve(
         )
     if number == 1 and not reload:
         try:
-            server.serve(settings, listeners)
+            server.serve(settings, listeners, local_hosts_only=local_hosts_only)
         except SystemExit as end:  # uvicorn exits with 3 if the application can't start
             raise typer.Exit(1 if end.code else 0) from None
         return
@@ -148,10 +149,11 @@ def _connection_failure(url: str) -> tuple[str | None, str] | None:
     """The kind of failure and its sentence, if no connection can be made."""
     import psycopg
 
+    from taskcore.connections import LocalConnection
     from taskcore.urls import libpq_conninfo
 
     try:
-        psycopg.connect(libpq_conninfo(url), connect_timeout=5).close()
+        LocalConnection.open(libpq_conninfo(url), connect_timeout=5).close()
     except psycopg.Error as error:
         kind, _ = failures.connection_failure_kind(error)
         return kind, failures.connection_failure(error) or output.text_of(error)

@@ -17,7 +17,7 @@ def status(as_json: Json = False) -> None:
     at, history = migrations.current(url), migrations.history()
     names = [name for name, _ in history]
     pending = history[names.index(at) + 1 :] if at in names else history if at is None else []
-    with admin.connected(url) as session:
+    with admin.connected(url, needs_tables=at is not None) as session:
         users = admin.users_table(session) if at is not None else None
         role = admin.tenant_role(session)
     table = "not adopted yet" if users is None else users.name or "none"

@@ -30,6 +30,7 @@ from .errors import (
     TenantRoleRefused,
     UnknownRevision,
     UnknownUser,
+    UntrustedObject,
     UsersNotOurs,
     UsersTableRefused,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "TenantRoleRefused",
     "UnknownRevision",
     "UnknownUser",
+    "UntrustedObject",
     "User",
     "UsersNotOurs",
     "UsersTableRefused",

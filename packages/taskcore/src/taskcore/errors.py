@@ -16,7 +16,8 @@
     │   ├── SchemaMissing
     │   ├── TenantRoleMissing
     │   ├── TenantRoleRefused
-    │   └── PermissionMissing
+    │   ├── PermissionMissing
+    │   └── UntrustedObject
     ├── RowRefused                     row-level security stopped a row that the WHERE let pass
     ├── IsolationBroken                an answer was for another owner; nothing of it is returned
     ├── SessionRefused                 the caller's session cannot hold the tenant role
@@ -113,6 +114,10 @@ class TenantRoleRefused(DatabaseNotReady):
 
 class PermissionMissing(DatabaseNotReady):
     """A GRANT to the role taskcore_tenant is missing: taskcli migrate --check names it."""
+
+
+class UntrustedObject(DatabaseNotReady):
+    """An object in taskcore's name belongs to a login that is not trusted; it was not used."""
 
 
 class RowRefused(TaskcoreError):

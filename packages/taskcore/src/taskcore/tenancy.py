@@ -25,8 +25,88 @@ FOREIGN_KEY = "fk_tasks_user_id"
 OWN_USERS_COMMENT = "Made by taskcore, which found no users table."
 """The comment on a users table that a migration of ours has made."""
 
+SEARCH_PATH = "pg_catalog, pg_temp"
+"""Where a name without a schema is looked up: in no schema that another login may create in.
+
+pg_temp stands last, because it comes first where it is not named.
+"""
+
+SET_SEARCH_PATH = f"SELECT pg_catalog.set_config('search_path', '{SEARCH_PATH}', true)"
+"""The first statement of a transaction on a connection that may not have started with it."""
+
 # An SQLSTATE of our own for what a script of ours refuses: the message is ours, and may be shown.
 REFUSED_SQLSTATE = "TC001"
+
+# --- whose objects they are -----------------------------------------------------------------------
+
+# A function, trigger, view or policy runs with the rights of the login that uses it. So objects in
+# our names are used only if they belong to a login that could do as much without them. The server's
+# login is bound to the tenant role when it asks; unless it is a superuser, it trusts the members of
+# that role too, because each of them can bind any owner.
+TRUSTED_ROLES = f"""
+SELECT r.oid FROM pg_catalog.pg_roles r
+ WHERE r.rolsuper
+    OR r.rolname IN (current_user, session_user)
+    OR r.oid IN (SELECT d.datdba FROM pg_catalog.pg_database d
+                  WHERE d.datname = pg_catalog.current_database())
+    OR r.oid IN (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'public')
+    OR NOT (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = session_user)
+       AND (pg_catalog.pg_has_role(session_user, r.oid, 'USAGE')
+            OR current_user = '{TENANT_ROLE}'
+               AND r.oid IN (SELECT m.member FROM pg_catalog.pg_auth_members m
+                               JOIN pg_catalog.pg_roles t ON t.oid = m.roleid
+                              WHERE t.rolname = '{TENANT_ROLE}'))
+"""
+
+OUR_OBJECTS = f"""
+WITH tables AS (
+    SELECT c.oid, c.relname, c.relowner FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = 'public' AND c.relname IN ('tasks', '{VERSION_TABLE}')
+), objects AS (
+    SELECT 'public.' || t.relname AS name, t.relowner AS owner FROM tables t
+    UNION ALL
+    SELECT 'public.' || p.proname, p.proowner
+      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+     WHERE n.nspname = 'public' AND p.proname = 'taskcore_why_missed'
+       AND pg_catalog.oidvectortypes(p.proargtypes) = 'text, uuid'
+    UNION ALL
+    SELECT pg_catalog.concat('the function of trigger ', g.tgname, ' on public.', t.relname),
+           f.proowner
+      FROM pg_catalog.pg_trigger g JOIN tables t ON t.oid = g.tgrelid
+      JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid
+     WHERE NOT g.tgisinternal
+)
+SELECT CAST(o.name AS pg_catalog.text) AS name,
+       CAST(pg_catalog.pg_get_userbyid(o.owner) AS pg_catalog.text) AS owner,
+       o.owner IN ({TRUSTED_ROLES}) AS trusted
+  FROM objects o ORDER BY 1
+"""
+"""What there is in our names: `name`, `owner`, and whether that login is trusted."""
+
+UNTRUSTED = "which owns neither the database nor the schema public"
+
+# For a script that a DBA runs; a migration asks the same question itself.
+REFUSE_OBJECTS_OF_OTHERS = f"""
+DO $taskcore$
+DECLARE
+    found text := (SELECT pg_catalog.concat(o.name, ' belongs to the login ', o.owner)
+                     FROM ({OUR_OBJECTS}) o WHERE NOT o.trusted LIMIT 1);
+BEGIN
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE =
+            pg_catalog.concat(found, ', {UNTRUSTED}: drop it, or change its owner');
+    END IF;
+END
+$taskcore$
+"""
+
+# As Alembic makes it. A table that another login makes at the same moment is an error here, while
+# Alembic would use it.
+MAKE_VERSION_TABLE = (
+    f"CREATE TABLE public.{VERSION_TABLE} (version_num varchar(32) NOT NULL, "
+    f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
+)
 
 # --- the users table ------------------------------------------------------------------------------
 
@@ -45,15 +125,17 @@ SELECT c.oid AS oid, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
 ADOPT_USERS = f"""
 DO $taskcore$
 DECLARE
-    wish text := nullif(current_setting('{USERS_TABLE_SETTING}', true), '');
+    wish text := nullif(pg_catalog.current_setting('{USERS_TABLE_SETTING}', true), '');
     users regclass;
     users_name text;
+    users_owner text;
     key_type text;
     key_number smallint;
     orphans bigint;
 BEGIN
     IF wish IS NULL THEN
-        users := coalesce(to_regclass('public.users'), to_regclass('public."user"'));
+        users := coalesce(pg_catalog.to_regclass('public.users'),
+                          pg_catalog.to_regclass('public."user"'));
         IF users IS NULL THEN
             CREATE TABLE public.users (
                 id text NOT NULL,
@@ -65,38 +147,50 @@ BEGIN
             );
             COMMENT ON TABLE public.users IS '{OWN_USERS_COMMENT}';
             RAISE NOTICE 'no users table was found: public.users was created';
-            users := 'public.users'::regclass;
+            users := 'public.users'::pg_catalog.regclass;
         END IF;
     ELSIF wish <> 'none' THEN
         BEGIN
-            users := coalesce(to_regclass(wish), to_regclass(quote_ident(wish)));
+            users := coalesce(
+                pg_catalog.to_regclass(wish), pg_catalog.to_regclass('public.' || wish),
+                pg_catalog.to_regclass('public.' || pg_catalog.quote_ident(wish)));
         EXCEPTION
             WHEN invalid_name OR syntax_error OR feature_not_supported THEN
                 users := NULL;
             WHEN insufficient_privilege THEN
-                RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = format(
+                RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = pg_catalog.format(
                     'the schema of the users table %s belongs to another role, who has to run: '
-                    'GRANT USAGE ON SCHEMA %I TO %I;', wish, (parse_ident(wish))[1], current_user);
+                    'GRANT USAGE ON SCHEMA %I TO %I;',
+                    wish, (pg_catalog.parse_ident(wish))[1], current_user);
         END;
         IF users IS NULL THEN
             RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE =
-                format('the users table %s does not exist', wish);
+                pg_catalog.format('the users table %s does not exist', wish);
         END IF;
     END IF;
 
     IF users IS NOT NULL THEN
-        SELECT format('%I.%I', n.nspname, c.relname) INTO users_name
+        SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) INTO users_name
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.oid = users AND c.relkind IN ('r', 'p');
         IF users_name IS NULL THEN
             RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE =
-                format('the users table %s is not a table', users);
+                pg_catalog.format('the users table %s is not a table', users);
+        END IF;
+        SELECT r.rolname INTO users_owner
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+            WHERE c.oid = users AND c.relowner NOT IN ({TRUSTED_ROLES});
+        IF users_owner IS NOT NULL AND wish IS NULL THEN
+            RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = pg_catalog.format(
+                'the users table %s belongs to the login %s, {UNTRUSTED}: '
+                'TASKCORE_USERS_TABLE=%s adopts it all the same',
+                users_name, users_owner, users_name);
         END IF;
         SELECT pg_catalog.format_type(atttypid, NULL), attnum INTO key_type, key_number
             FROM pg_catalog.pg_attribute
             WHERE attrelid = users AND attname = 'id' AND NOT attisdropped;
         IF key_type IS NULL OR key_type NOT IN ('text', 'character varying') THEN
-            RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = format(
+            RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = pg_catalog.format(
                 'the users table %s has %s; a column id of type text is needed, or '
                 'TASKCORE_USERS_TABLE=none for users that are kept elsewhere',
                 users_name, coalesce('an id of type ' || key_type, 'no column id'));
@@ -104,33 +198,40 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_index
                        WHERE indrelid = users AND indisunique AND indisvalid AND indimmediate
                          AND indpred IS NULL AND indnkeyatts = 1 AND indkey[0] = key_number) THEN
-            RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = format(
+            RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = pg_catalog.format(
                 'the users table %s has no primary key or unique constraint on id', users_name);
         END IF;
-        IF NOT (has_table_privilege(users, 'REFERENCES')
-                AND has_table_privilege(users, 'SELECT')) THEN
-            RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = format(
+        IF NOT (pg_catalog.has_table_privilege(users, 'REFERENCES')
+                AND pg_catalog.has_table_privilege(users, 'SELECT')) THEN
+            RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = pg_catalog.format(
                 'the users table %s belongs to another role, who has to run: '
                 'GRANT REFERENCES, SELECT ON %s TO %I;', users_name, users_name, current_user);
         END IF;
     END IF;
 
     IF EXISTS (SELECT FROM pg_catalog.pg_constraint
-               WHERE conrelid = 'public.tasks'::regclass AND conname = '{FOREIGN_KEY}') THEN
+               WHERE conrelid = 'public.tasks'::pg_catalog.regclass
+                 AND conname = '{FOREIGN_KEY}') THEN
         ALTER TABLE public.tasks DROP CONSTRAINT {FOREIGN_KEY};
     END IF;
     IF users IS NOT NULL THEN
-        EXECUTE format('SELECT count(*) FROM public.tasks t '
-                       'WHERE NOT EXISTS (SELECT FROM %s u WHERE u.id = t.user_id)', users_name)
+        EXECUTE pg_catalog.format(
+            'SELECT pg_catalog.count(*) FROM public.tasks t '
+            'WHERE NOT EXISTS (SELECT FROM %s u WHERE u.id = t.user_id)', users_name)
             INTO orphans;
         IF orphans > 0 THEN
-            RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = format(
+            RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE = pg_catalog.format(
                 'the users table %s does not know the owners of %s tasks', users_name, orphans);
         END IF;
-        EXECUTE format('ALTER TABLE public.tasks ADD CONSTRAINT {FOREIGN_KEY} '
-                       'FOREIGN KEY (user_id) REFERENCES %s (id) ON DELETE CASCADE', users_name);
+        EXECUTE pg_catalog.format(
+            'ALTER TABLE public.tasks ADD CONSTRAINT {FOREIGN_KEY} '
+            'FOREIGN KEY (user_id) REFERENCES %s (id) ON DELETE CASCADE', users_name);
     END IF;
     RAISE NOTICE 'users table: %', coalesce(users_name, 'none');
+    IF users_owner IS NOT NULL THEN
+        RAISE NOTICE 'the users table % belongs to the login %, which can delete tasks by deleting '
+            'users', users_name, users_owner;
+    END IF;
 END
 $taskcore$
 """
@@ -143,8 +244,8 @@ $taskcore$
 CREATE_ROLE = f"""
 DO $taskcore$
 DECLARE
-    may_set text := CASE WHEN current_setting('server_version_num')::int >= 160000
-                         THEN 'SET' ELSE 'MEMBER' END;
+    version int := pg_catalog.current_setting('server_version_num');
+    may_set text := CASE WHEN version >= 160000 THEN 'SET' ELSE 'MEMBER' END;
     options text := CASE may_set WHEN 'SET' THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '{TENANT_ROLE}') THEN
@@ -157,7 +258,7 @@ BEGIN
     IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '{TENANT_ROLE}'
                AND (rolsuper OR rolbypassrls OR rolcanlogin))
        OR EXISTS (SELECT FROM pg_catalog.pg_auth_members
-                  WHERE member = '{TENANT_ROLE}'::regrole) THEN
+                  WHERE member = '{TENANT_ROLE}'::pg_catalog.regrole) THEN
         RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE =
             'the role {TENANT_ROLE} exists with rights that would open the lock '
             '(SUPERUSER, BYPASSRLS, LOGIN or membership in another role): take them away first';
@@ -165,7 +266,7 @@ BEGIN
     FOR attempt IN 1..50 LOOP
         EXIT WHEN pg_catalog.pg_has_role(current_user, '{TENANT_ROLE}', may_set);
         BEGIN
-            EXECUTE format('GRANT {TENANT_ROLE} TO %I', current_user) || options;
+            EXECUTE pg_catalog.format('GRANT {TENANT_ROLE} TO %I', current_user) || options;
         EXCEPTION
             WHEN internal_error OR unique_violation THEN
                 PERFORM pg_catalog.pg_sleep(0.02);
@@ -200,8 +301,8 @@ REVOKE ALL ON {schema}.tasks FROM PUBLIC, {TENANT_ROLE};
 GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.tasks TO {TENANT_ROLE};
 ALTER TABLE {schema}.tasks ENABLE ROW LEVEL SECURITY;
 CREATE POLICY taskcore_owner ON {schema}.tasks FOR ALL TO {TENANT_ROLE}
-    USING (user_id = nullif(current_setting('{OWNER_SETTING}', true), ''))
-    WITH CHECK (user_id = nullif(current_setting('{OWNER_SETTING}', true), ''));
+    USING (user_id = nullif(pg_catalog.current_setting('{OWNER_SETTING}', true), ''))
+    WITH CHECK (user_id = nullif(pg_catalog.current_setting('{OWNER_SETTING}', true), ''));
 """
 
 
@@ -220,18 +321,19 @@ def reason_function_sql(schema: str) -> str:
 DO $taskcore$
 DECLARE
     unknown text := (
-        SELECT format('NOT EXISTS (SELECT FROM %I.%I u WHERE u.id = $1)', n.nspname, c.relname)
+        SELECT pg_catalog.format('NOT EXISTS (SELECT FROM %I.%I u WHERE u.id = $1)',
+                                 n.nspname, c.relname)
           FROM pg_catalog.pg_constraint k
           JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE k.conrelid = '{schema}.tasks'::regclass
+         WHERE k.conrelid = '{schema}.tasks'::pg_catalog.regclass
            AND k.conname = '{FOREIGN_KEY}');
 BEGIN
-    EXECUTE format(
+    EXECUTE pg_catalog.format(
         'CREATE OR REPLACE FUNCTION {schema}.taskcore_why_missed(owner text, task uuid) '
         'RETURNS text LANGUAGE sql STABLE SECURITY DEFINER '
         'SET search_path = pg_catalog, pg_temp AS %L',
-        format($body$
+        pg_catalog.format($body$
             SELECT CASE
                 WHEN %s THEN 'unknown_user'
                 WHEN EXISTS (SELECT FROM {schema}.tasks t

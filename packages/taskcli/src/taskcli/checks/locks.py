@@ -63,7 +63,7 @@ def owner_predicate(session: Admin) -> str:
     """The first lock: a statement returns only rows of its owner, without row-level security."""
     try:
         with _temporary_task(session) as (owner, task):
-            session.execute("SELECT set_config('role', 'none', true)")
+            session.execute("SELECT pg_catalog.set_config('role', 'none', true)")
             if _count(session, task) != 1:
                 raise CheckFailed(
                     "the operator's login does not see all rows: use the login that owns the tasks"
@@ -100,7 +100,7 @@ def _temporary_task(session: Admin) -> Iterator[tuple[str, UUID]]:
         owner = _any_user(session)
         # An operator's session has it off, and is refused instead of seeing fewer rows. This check
         # needs the fewer rows.
-        session.execute("SELECT set_config('row_security', 'on', true)")
+        session.execute("SELECT pg_catalog.set_config('row_security', 'on', true)")
         _bind(session, owner)
         made = _rows(session, create_task(owner, TaskCreate(title="made by taskcli doctor")))
         if not made:

@@ -34,6 +34,17 @@ def drift(url: str) -> str:
     return "no difference"
 
 
+def creators(session: Admin) -> str:
+    """Fail if logins that are not trusted may create objects beside the tasks."""
+    if found := admin.creators(session):
+        logins = ", ".join(found)
+        raise CheckFailed(
+            f"these may create objects in the schema public: {logins}",
+            f"REVOKE CREATE ON SCHEMA public FROM {logins}",
+        )
+    return "only trusted logins may create objects there"
+
+
 def users_table(session: Admin) -> str:
     table = admin.users_table(session)
     wanted = os.environ.get(environment.USERS_TABLE)

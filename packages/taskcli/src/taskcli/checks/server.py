@@ -10,6 +10,7 @@ import psycopg
 
 from taskcli import failures
 from taskcore import InvalidInput
+from taskcore.connections import LocalConnection
 from taskcore.urls import is_pooled, libpq_conninfo
 
 from . import CheckFailed, Finding
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _OLDEST_VERSION = 150000
 _SLOW_MS = 100
+_QUESTIONS = 4
+_SAY_SO = "TASKAPI_TRANSACTION_POOLER=true"
 _MAX_CLOCK_DIFFERENCE = 5.0
 _SET_CLOCK = "timedatectl set-ntp true"
 
@@ -31,12 +34,13 @@ class Connected(NamedTuple):
 def connected(url: str) -> Connected:
     """A connection as the server makes it, and the time of a round trip."""
     try:
-        connection = psycopg.connect(libpq_conninfo(url), autocommit=True, prepare_threshold=None)
+        connection = LocalConnection.open(libpq_conninfo(url))
         seconds = []
-        for _ in range(5):
-            started = perf_counter()
-            connection.execute("SELECT 1")
-            seconds.append(perf_counter() - started)
+        with connection.transaction():
+            for _ in range(5):
+                started = perf_counter()
+                connection.execute("SELECT 1")
+                seconds.append(perf_counter() - started)
     except (psycopg.Error, InvalidInput) as error:
         reason = failures.connection_failure(error) or failures.explain(error)[0]
         return Connected(Finding("connection", False, reason), None)
@@ -54,18 +58,40 @@ def version(connection: psycopg.Connection[Any]) -> str:
     return f"PostgreSQL {found // 10000}.{found % 10000}"
 
 
-def pooling(url: str, settings: Settings | None) -> str:
+def shares_connections(url: str) -> bool:
+    """Ask whether a transaction pooler gives one connection of the server to two clients.
+
+    Each of two clients asks several times which process serves it. Without such a pooler each has
+    one process, and not the other's.
+    """
+    served: tuple[set[int], set[int]] = (set(), set())
+    conninfo = libpq_conninfo(url)
+    with LocalConnection.open(conninfo) as one, LocalConnection.open(conninfo) as other:
+        for _ in range(_QUESTIONS):
+            for client, processes in zip((one, other), served, strict=True):
+                row = client.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+                processes.add(row[0] if row else 0)
+    return max(map(len, served)) > 1 or not served[0].isdisjoint(served[1])
+
+
+def pooling(url: str, settings: Settings | None, *, shared: bool) -> str:
     """Say whether prepared statements are used; fail if they are and a transaction pooler is there.
 
-    The pooler is recognised by its host name, or TASKAPI_TRANSACTION_POOLER says that it is there.
+    The pooler is recognised by its host name, or `shared` says that it was found by asking.
     """
     recognised = is_pooled(libpq_conninfo(url))
     setting = settings.transaction_pooler if settings is not None else None
-    if recognised and setting is False:
+    if (recognised or shared) and setting is False:
         raise CheckFailed(
-            "the host is a transaction pooler, and TASKAPI_TRANSACTION_POOLER denies it: prepared "
+            "there is a transaction pooler, and TASKAPI_TRANSACTION_POOLER denies it: prepared "
             "statements would be mixed up",
-            "unset TASKAPI_TRANSACTION_POOLER",
+            "unset TASKAPI_TRANSACTION_POOLER" if recognised else _SAY_SO,
+        )
+    if shared and not recognised and not setting:
+        raise CheckFailed(
+            "there is a transaction pooler, which the name of its host does not say: the first "
+            "requests of each process would prepare statements in vain",
+            _SAY_SO,
         )
     if recognised or setting:
         return "through a transaction pooler, without prepared statements"

@@ -6,7 +6,7 @@ sessions set `row_security = off`, with which PostgreSQL refuses such a login in
 """
 
 from taskcore.admin.connection import Admin, connected
-from taskcore.admin.grants import TenantRole, grant, tenant_role
+from taskcore.admin.grants import TenantRole, creators, grant, tenant_role
 from taskcore.admin.statistics import Statistics, statistics
 from taskcore.admin.tasks import (
     Added,
@@ -48,6 +48,7 @@ __all__ = [
     "copy_line",
     "count_between",
     "count_others",
+    "creators",
     "delete_user",
     "export",
     "grant",

@@ -4,37 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
 
 import psycopg
 
-from taskcore.errors import ConnectionLost, DatabaseFault, NoConnection, TaskcoreError
+from taskcore import ownership
+from taskcore.connections import LocalConnection
+from taskcore.errors import (
+    ConnectionLost,
+    DatabaseFault,
+    NoConnection,
+    TaskcoreError,
+)
 from taskcore.execution.sqlstates import admin_error_for
+from taskcore.tenancy import OUR_OBJECTS, SET_SEARCH_PATH
 from taskcore.urls import direct, libpq_conninfo
 
-Admin: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+class Admin(LocalConnection):
+    """An operator's session; what its transactions begin with holds behind a pooler too."""
+
+    settings = (
+        f"{SET_SEARCH_PATH}, "
+        "pg_catalog.set_config('timezone', 'UTC', true), "
+        "pg_catalog.set_config('row_security', 'off', true)"
+    )
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Admin]:
-    """Open an operator's session; every statement is a transaction of its own."""
+def connected(url: str, *, needs_tables: bool = True) -> Iterator[Admin]:
+    """Open an operator's session; every statement is a transaction of its own.
+
+    Objects of a login that is not trusted are refused, and so is a database without the tables,
+    because another login could make them while the session is open.
+    """
     try:
-        connection = psycopg.connect(
-            direct(libpq_conninfo(url)),
-            autocommit=True,
-            client_encoding="utf-8",
-            application_name="taskcore admin",
+        connection = Admin.open(
+            direct(libpq_conninfo(url)), client_encoding="utf-8", application_name="taskcore admin"
         )
     except psycopg.OperationalError as error:
         raise NoConnection(
             "the database cannot be reached, or does not let this login in"
         ) from error
     with connection, _translated():
-        connection.execute(
-            "SELECT pg_catalog.set_config('search_path', '', false), "
-            "pg_catalog.set_config('timezone', 'UTC', false), "
-            "pg_catalog.set_config('row_security', 'off', false)"
-        )
+        names = ownership.names_of_trusted(connection.execute(OUR_OBJECTS))
+        if needs_tables:
+            ownership.refuse_missing(names)
         yield connection
 
 

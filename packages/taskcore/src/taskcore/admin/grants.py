@@ -1,4 +1,4 @@
-"""Which logins may take the tenant role: the server's login has to be a member of it."""
+"""Which logins may take the tenant role, and which may create objects beside the tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from taskcore.errors import InvalidInput, NotPermitted, TenantRoleMissing
-from taskcore.tenancy import TENANT_ROLE
+from taskcore.tenancy import TENANT_ROLE, TRUSTED_ROLES
 
 from .connection import Admin
 
@@ -41,6 +41,18 @@ def tenant_role(admin: Admin) -> TenantRole:
         login = admin.execute("SELECT session_user::text").fetchone() or ("",)
         return TenantRole(False, login[0], False, ())
     return TenantRole(True, row[0], row[1], tuple(row[2]))
+
+
+def creators(admin: Admin) -> list[str]:
+    """Return the logins that may create in the schema public and are not trusted, for a REVOKE."""
+    query = sql.SQL(
+        "SELECT DISTINCT CASE x.grantee WHEN 0 THEN 'PUBLIC' "
+        "ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END "
+        "FROM pg_catalog.pg_namespace n CROSS JOIN pg_catalog.aclexplode(n.nspacl) x "
+        "WHERE n.nspname = 'public' AND x.privilege_type = 'CREATE' "
+        "AND x.grantee NOT IN ({}) ORDER BY 1"
+    ).format(sql.SQL(TRUSTED_ROLES))
+    return [login for (login,) in admin.execute(query)]
 
 
 def grant(admin: Admin, login: str) -> None:

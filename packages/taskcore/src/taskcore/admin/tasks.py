@@ -104,7 +104,7 @@ def tasks_of(admin: Admin, user: str, *, limit: int) -> list[TaskRead]:
     query = sql.SQL(
         "SELECT {} FROM public.tasks WHERE user_id = %s ORDER BY created_at DESC, id DESC LIMIT %s"
     ).format(_COLUMNS)
-    with admin.cursor(binary=True) as cursor:
+    with admin.transaction(), admin.cursor(binary=True) as cursor:
         return [read_task(row) for row in cursor.execute(query, [user, limit])]
 
 
@@ -115,7 +115,7 @@ def export(admin: Admin, user: str | None = None) -> Iterator[TaskRead]:
         'COPY (SELECT {} FROM public.tasks {} ORDER BY user_id COLLATE "C", id) '
         "TO STDOUT (FORMAT binary)"
     ).format(_COLUMNS, condition)
-    with admin.cursor() as cursor, cursor.copy(query) as copy:
+    with admin.transaction(), admin.cursor() as cursor, cursor.copy(query) as copy:
         copy.set_types(_TYPES)
         for row in copy.rows():
             yield read_task(row)
@@ -123,7 +123,7 @@ def export(admin: Admin, user: str | None = None) -> Iterator[TaskRead]:
 
 def _copy(admin: Admin, table: sql.SQL, columns: Sequence[str], blocks: Iterable[bytes]) -> int:
     query = sql.SQL("COPY {} ({}) FROM STDIN").format(table, _names(columns))
-    with admin.cursor() as cursor:
+    with admin.transaction(), admin.cursor() as cursor:
         with cursor.copy(query) as copy:
             for block in blocks:
                 copy.write(block)

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from taskcore.errors import UnknownUser, UsersNotOurs
 from taskcore.owner import valid_owner
-from taskcore.tenancy import FIND_USERS_TABLE
+from taskcore.tenancy import FIND_USERS_TABLE, TRUSTED_ROLES
 
 from .connection import Admin
 
@@ -52,13 +52,17 @@ def users_table(admin: Admin) -> UsersTable:
         [oid],
     ).fetchall()
     others = admin.execute(
-        "SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id' "
-        "WHERE c.relname IN ('user', 'users') AND c.relkind IN ('r', 'p') AND c.oid <> %s "
-        "AND n.nspname NOT IN ('pg_catalog', 'information_schema') "
-        # neon_auth and auth (Supabase) keep users in schemas of their own.
-        "AND a.atttypid = ANY ('{text,varchar}'::regtype[]) ORDER BY 1",
+        sql.SQL(
+            "SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname) FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id' "
+            "WHERE c.relname IN ('user', 'users') AND c.relkind IN ('r', 'p') AND c.oid <> %s "
+            "AND n.nspname NOT IN ('pg_catalog', 'information_schema') "
+            # neon_auth and auth (Supabase) keep users in schemas of their own.
+            "AND a.atttypid = ANY ('{{text,varchar}}'::regtype[]) "
+            # Planning a query calls functions of a table's indexes, with the operator's rights.
+            "AND c.relowner IN ({}) ORDER BY 1"
+        ).format(sql.SQL(TRUSTED_ROLES)),
         [oid],
     ).fetchall()
     names = frozenset(column for (column,) in columns)

@@ -1,5 +1,6 @@
 """Locks between processes, on files. The end of a process, even by a signal, releases its locks."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -15,6 +16,13 @@ def make(directory: Path, mode: int) -> None:
     with suppress(FileExistsError):  # another process was faster
         directory.mkdir(mode)
         directory.chmod(mode)  # the umask may have narrowed it
+
+
+def refuse_links(directory: Path) -> None:
+    """Raise an OSError if the directory or something in it is a symbolic link."""
+    for path in (directory, *directory.iterdir()) if directory.exists() else ():
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "is a symbolic link", str(path))
 
 
 def is_at(descriptor: int, path: Path) -> bool:

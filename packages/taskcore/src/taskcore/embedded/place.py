@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
-from taskcore.embedded.lock import locked, make
+from taskcore.embedded.lock import locked, make, refuse_links
 from taskcore.errors import EmbeddedUnavailable
 
 BASE = Path("/var/lib/taskcore")
@@ -106,6 +106,8 @@ def find(directory: Path, version: int) -> Place:
     shipped = wheel(version)
     home = ground(directory) / f"pg{version}"
     make(directory, 0o700)
+    refuse_links(directory)
+    refuse_links(home)
     if os.geteuid() != 0:
         make(home, 0o700)
         return Place(home, shipped, None)

@@ -94,6 +94,8 @@ def erase(directory: str | Path) -> None:
     resolved = Path(directory).resolve()
     area = ground(resolved)
     for home in sorted(area.glob("pg[0-9]*")):
+        if home.is_symlink():
+            continue
         with suppress(FileNotFoundError), locked(home):
             unfinished = home / "unfinished"
             if (home / "password").exists() and (home / "data").exists():

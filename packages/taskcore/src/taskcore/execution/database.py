@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from time import monotonic
 from typing import Any, Self, TypeVar
 
-from psycopg import waiting
+from psycopg import OperationalError, waiting
 from psycopg_pool import (
     AsyncConnectionPool,
     ConnectionPool,
@@ -22,11 +22,13 @@ from psycopg_pool import (
     TooManyRequests,
 )
 
+from taskcore.connections import refuses_options, with_search_path
 from taskcore.errors import DatabaseClosed, DeadlineExceeded, InvalidInput, NoConnection
 from taskcore.urls import is_pooled, libpq_conninfo
 
 from .op import Op
 from .run import Limits, Need, NeedConnection, TakeBatch, run
+from .server_state import ServerState
 from .wire import AnyConnection, AsyncConnection, Connection
 
 T = TypeVar("T")
@@ -56,8 +58,9 @@ class _Configured:
         `timeout` is the deadline of one operation, in seconds: the wait for a connection, the
         statements and a repetition together; within it, `pool_timeout` bounds the wait for a
         connection and `statement_timeout` each statement. `max_waiting` operations may wait for
-        a connection (0: any number). `prepare` has to be off behind a transaction pooler; left out,
-        it is off where the host is named as Neon names its pooler.
+        a connection (0: any number). `prepare` should be off behind a transaction pooler; left out,
+        it is off where the host is named as Neon names its pooler, and goes off for good, with a
+        warning, where statements turn out to be shared with other clients.
         """
         if min_size < 0 or max_size < 1 or max_size < min_size:
             raise InvalidInput("the pool needs 0 <= min_size <= max_size, and max_size >= 1")
@@ -66,11 +69,13 @@ class _Configured:
         if min(timeout, pool_timeout, statement_timeout) <= 0:
             raise InvalidInput("timeouts must be more than 0 seconds")
         conninfo = libpq_conninfo(url)
+        if prepare is None:
+            prepare = not is_pooled(conninfo)
         self.limits = Limits(
             timeout=timeout,
             pool_timeout=pool_timeout,
             statement_timeout=statement_timeout,
-            prepare=not is_pooled(conninfo) if prepare is None else prepare,
+            server=ServerState(prepare=prepare),
         )
         self._pool_arguments: dict[str, Any] = {
             "conninfo": conninfo,
@@ -79,6 +84,7 @@ class _Configured:
                 "prepare_threshold": None,
                 "client_encoding": "utf-8",
                 "connect_timeout": max(2, round(timeout)),
+                "start_up_options": prepare,
             },
             "open": False,
             "min_size": min_size,
@@ -87,6 +93,35 @@ class _Configured:
             "timeout": timeout,
             "reconnect_timeout": _RECONNECT_TIMEOUT,
         }
+
+
+class _Connection(Connection):
+    @classmethod
+    def connect(  # type: ignore[override]
+        cls, conninfo: str = "", *, start_up_options: bool = False, **options: Any
+    ) -> Self:
+        """Connect with the search_path; without, if a pooler refuses start-up options."""
+        if start_up_options:
+            try:
+                return super().connect(with_search_path(conninfo), **options)
+            except OperationalError as error:
+                if not refuses_options(error):
+                    raise
+        return super().connect(conninfo, **options)
+
+
+class _AsyncConnection(AsyncConnection):
+    @classmethod
+    async def connect(  # type: ignore[override]
+        cls, conninfo: str = "", *, start_up_options: bool = False, **options: Any
+    ) -> Self:
+        if start_up_options:
+            try:
+                return await super().connect(with_search_path(conninfo), **options)
+            except OperationalError as error:
+                if not refuses_options(error):
+                    raise
+        return await super().connect(conninfo, **options)
 
 
 class Database(_Configured):
@@ -99,7 +134,7 @@ class Database(_Configured):
         if self._pool is not None:
             return
         self._pool = ConnectionPool(
-            connection_class=Connection, reconnect_failed=_connect_again, **self._pool_arguments
+            connection_class=_Connection, reconnect_failed=_connect_again, **self._pool_arguments
         )
         self._pool.open()
 
@@ -185,7 +220,7 @@ class AsyncDatabase(_Configured):
             return
         self._returning: set[asyncio.Task[None]] = set()
         self._pool = AsyncConnectionPool(
-            connection_class=AsyncConnection,
+            connection_class=_AsyncConnection,
             reconnect_failed=_connect_again_async,
             **self._pool_arguments,
         )

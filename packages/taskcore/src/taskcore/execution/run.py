@@ -15,9 +15,11 @@ import psycopg
 from psycopg.abc import PQGen
 
 from taskcore.errors import ConnectionLost, TaskcoreError
+from taskcore.ownership import start
 
 from .op import Op, Query, Row, Sink
-from .wire import AnyConnection, Batch, exchange, until_batch
+from .server_state import ServerState
+from .wire import AnyConnection, Batch, StatementShared, exchange, until_batch
 
 # The server's statement timeout is a little less than what is left of the deadline, so that a slow
 # statement ends with an error of its own and not with a closed connection.
@@ -28,12 +30,12 @@ _INTERVAL = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long each thing may take, in seconds, and whether statements are prepared."""
+    """How long each thing may take, in seconds, and what is known of the server."""
 
     timeout: float
     pool_timeout: float
     statement_timeout: float
-    prepare: bool
+    server: ServerState
 
     def within(self, timeout: float | None) -> Limits:
         """Return the same limits with another deadline."""
@@ -73,7 +75,7 @@ def run(op: Op[Any], limits: Limits) -> Generator[Need, Answer, Any]:
     """Run an operation once; what it returns is still to be read by `op.read`."""
     deadline = monotonic() + limits.timeout
     connection: AnyConnection | None = None
-    steps = op.start()
+    steps = start(op, limits.server)
     try:
         query = next(steps)
         while True:
@@ -98,6 +100,7 @@ def _ask(
         if connection is None or connection.closed:
             wait_until = min(deadline, monotonic() + limits.pool_timeout)
             connection = cast(AnyConnection, (yield NeedConnection(wait_until)))
+        prepare = limits.server.prepare
         messages = exchange(
             connection,
             op.owner,
@@ -106,7 +109,7 @@ def _ask(
             statement_timeout=min(
                 limits.statement_timeout, (deadline - monotonic()) * _SERVER_SHARE
             ),
-            prepare=limits.prepare,
+            prepare=prepare,
             in_batches=op.sink is not None,
         )
         try:
@@ -121,6 +124,10 @@ def _ask(
                 yield TakeBatch(op.sink, found, deadline)
         except psycopg.OperationalError as error:  # the wait itself, on a socket that is gone
             raise ConnectionLost(outcome_unknown=query.statement.writes) from error
+        except StatementShared:
+            if not prepare:
+                raise
+            limits.server.stop_preparing()  # nothing ran, and this cannot happen twice
         except ConnectionLost as lost:
             harmless = query.statement.repeatable or not lost.outcome_unknown
             if repeated or not harmless:

@@ -27,7 +27,7 @@ from taskcore.errors import (
     TaskcoreError,
 )
 from taskcore.models import Task
-from taskcore.tenancy import OWNER_SETTING, TENANT_ROLE
+from taskcore.tenancy import OWNER_SETTING, SEARCH_PATH, TENANT_ROLE
 
 from .op import Op, Query, Row
 from .owner_check import isolation_broken, rows_are_owners
@@ -107,7 +107,7 @@ def _bound(connection: Connection, owner: str) -> Iterator[None]:
     """
     with _translated(binding=True), connection.begin_nested():
         role, search_path, user_id = connection.execute(_READ).one()
-        bound = {"role": TENANT_ROLE, "search_path": "", "owner": owner}
+        bound = {"role": TENANT_ROLE, "search_path": SEARCH_PATH, "owner": owner}
         if connection.execute(_SET, bound).one()[_BOUND_OWNER] != owner:
             raise _broken(connection)
         yield

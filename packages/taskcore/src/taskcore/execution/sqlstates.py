@@ -22,6 +22,7 @@ from taskcore.errors import (
     TenantRoleMissing,
     TenantRoleRefused,
     UnknownUser,
+    UntrustedObject,
 )
 from taskcore.tenancy import REFUSED_SQLSTATE
 
@@ -38,6 +39,7 @@ _STATEMENT: dict[str, type[TaskcoreError]] = {
     "42703": SchemaMissing,  # undefined column
     "42883": SchemaMissing,  # undefined function
     "3F000": SchemaMissing,  # undefined schema
+    "42725": UntrustedObject,  # ambiguous function: another one beside ours fits as well
     "25P01": SessionRefused,  # savepoint outside a transaction
     "25P02": SessionRefused,  # the transaction has failed before
     "57014": DeadlineExceeded,  # statement_timeout
@@ -55,8 +57,10 @@ _PERMISSION_DENIED = "42501"
 _POLICY_CHECK = "ExecWithCheckOptions"
 _READ_ONLY = "25006"
 _DISK_FULL = {"53100", "58030"}
-# A prepared statement that the server has lost, or that a migration made invalid.
-_FORGOTTEN = {"26000", "0A000"}
+# A prepared statement that a migration made invalid.
+_INVALIDATED = {"0A000"}
+# A prepared statement that is there already, or is not: other clients use the server's connection.
+_SHARED = {"42P05", "26000"}
 # The server ended the session: an administrator, a crash, a shutdown, a timeout of idle sessions.
 _ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
 # The messages of class 22 quote the value, and a trigger's own (P0) may quote anything.
@@ -78,9 +82,14 @@ def error_for(
     return _UNAVAILABLE.get(sqlstate[:2], DatabaseFault)()
 
 
-def is_forgotten_statement(sqlstate: str) -> bool:
+def is_invalidated_statement(sqlstate: str) -> bool:
     """Whether a prepared statement did not run, and will run on a new connection."""
-    return sqlstate in _FORGOTTEN
+    return sqlstate in _INVALIDATED
+
+
+def is_shared_statement(sqlstate: str) -> bool:
+    """Whether a statement did not run because another client prepared it, or removed it."""
+    return sqlstate in _SHARED
 
 
 def is_read_only(sqlstate: str) -> bool:

@@ -23,22 +23,22 @@ from psycopg.waiting import Ready, Wait
 from sqlalchemy import text
 
 from taskcore.errors import ConnectionLost, DeadlineExceeded, TaskcoreError
-from taskcore.tenancy import OWNER_SETTING, TENANT_ROLE
+from taskcore.tenancy import OWNER_SETTING, SEARCH_PATH, TENANT_ROLE
 
 from .op import Query, Row, Statement
 from .owner_check import isolation_broken, rows_are_owners
 from .sqlstates import (
     error_for,
-    is_forgotten_statement,
+    is_invalidated_statement,
     is_read_only,
+    is_shared_statement,
     message_may_quote_values,
 )
 
-# With an empty search_path, names are found in pg_catalog only. Until it is set, every name in the
-# statement says its schema.
+# Until the search_path is set, every name in the statement says its schema.
 BIND_OWNER = Statement(
     text(f"""
-        SELECT pg_catalog.set_config('search_path', '', true),
+        SELECT pg_catalog.set_config('search_path', '{SEARCH_PATH}', true),
                pg_catalog.set_config('role', '{TENANT_ROLE}', true),
                pg_catalog.set_config('{OWNER_SETTING}', CAST(:owner AS pg_catalog.text), true),
                pg_catalog.set_config('statement_timeout', CAST(:timeout AS pg_catalog.text), true)
@@ -61,6 +61,10 @@ _BINARY = pq.Format.BINARY
 _SQLSTATE = pq.DiagnosticField.SQLSTATE
 _MESSAGE = pq.DiagnosticField.MESSAGE_PRIMARY
 _SOURCE_FUNCTION = pq.DiagnosticField.SOURCE_FUNCTION
+
+
+class StatementShared(ConnectionLost):
+    """Prepared statements do not stay with the connection; nothing ran."""
 
 
 class _State:
@@ -242,9 +246,13 @@ def _refusal(
     connection: AnyConnection, statement: Statement, sqlstate: str, result: pq.abc.PGresult
 ) -> TaskcoreError:
     binding = statement is BIND_OWNER
-    if is_forgotten_statement(sqlstate) and statement.name in connection.prepared:
+    error: TaskcoreError
+    if is_shared_statement(sqlstate):
+        connection.prepared.clear()
+        error = StatementShared()
+    elif is_invalidated_statement(sqlstate) and statement.name in connection.prepared:
         connection.pgconn.finish()
-        error: TaskcoreError = ConnectionLost()
+        error = ConnectionLost()
     else:
         if is_read_only(sqlstate):
             connection.pgconn.finish()

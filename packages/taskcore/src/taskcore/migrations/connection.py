@@ -10,7 +10,9 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from taskcore import connections
 from taskcore.errors import NoConnection
+from taskcore.tenancy import SET_SEARCH_PATH
 from taskcore.urls import direct, libpq_conninfo
 
 Report = Callable[[str], None]
@@ -25,14 +27,22 @@ def connect(url: str, report: Report = silent) -> Iterator[sa.Connection]:
     """Connect to the database itself, past a pooler that the host's name shows."""
     conninfo = direct(libpq_conninfo(url))
 
+    def make(conninfo: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(conninfo, client_encoding="utf-8", prepare_threshold=None)
+
     def new_connection() -> psycopg.Connection[Any]:
-        connection = psycopg.connect(conninfo, client_encoding="utf-8", prepare_threshold=None)
+        connection = connections.connect(make, conninfo)
         connection.add_notice_handler(lambda notice: report(notice.message_primary or ""))
         return connection
 
     engine = sa.create_engine(
-        "postgresql+psycopg://", creator=new_connection, poolclass=sa.NullPool
+        "postgresql+psycopg://",
+        creator=new_connection,
+        poolclass=sa.NullPool,
+        # It would be looked for before the first transaction begins.
+        use_native_hstore=False,
     )
+    sa.event.listen(engine, "begin", _set_search_path)
     try:
         connection = engine.connect()
     except DBAPIError as error:
@@ -43,7 +53,11 @@ def connect(url: str, report: Report = silent) -> Iterator[sa.Connection]:
         yield connection
 
 
+def _set_search_path(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(SET_SEARCH_PATH)
+
+
 def set_local(connection: sa.Connection, settings: Mapping[str, str]) -> None:
     """Set these settings for the transaction that is open."""
     for name, value in settings.items():
-        connection.execute(sa.select(sa.func.set_config(name, value, True)))
+        connection.execute(sa.select(sa.func.pg_catalog.set_config(name, value, True)))

@@ -59,11 +59,18 @@ SELECT 'index ' || i.relname || ' on ' || c.relname,
 UNION ALL
 SELECT 'trigger ' || tgname || ' on ' || c.relname, pg_get_triggerdef(g.oid)
   FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
- WHERE tgrelid = ANY (CAST(:tables AS regclass[])) AND NOT tgisinternal
+ WHERE (tgrelid = ANY (CAST(:tables AS regclass[])) OR tgrelid = to_regclass(:version_table))
+   AND NOT tgisinternal
 UNION ALL
 SELECT 'rule ' || rulename || ' on ' || c.relname, pg_get_ruledef(r.oid)
   FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
- WHERE r.ev_class = ANY (CAST(:tables AS regclass[]))
+ WHERE r.ev_class = ANY (CAST(:tables AS regclass[])) OR r.ev_class = to_regclass(:version_table)
+UNION ALL
+SELECT 'owner of table ' || v.relname,
+       CASE v.relowner WHEN t.relowner THEN 'the owner of the tasks'
+                       ELSE CAST(CAST(v.relowner AS regrole) AS text) END
+  FROM pg_class v JOIN pg_class t ON t.oid = (CAST(:tables AS regclass[]))[1]
+ WHERE v.oid = to_regclass(:version_table)
 """
 _LOCKS = """
 WITH functions AS (
@@ -138,7 +145,6 @@ SELECT 'role ' || :tenant,
 def differences(connection: sa.Connection) -> list[str]:
     """Return a sentence for each thing that is missing, unexpected or not as it should be."""
     with connection.begin() as transaction:
-        connection.execute(sa.select(sa.func.set_config("search_path", "pg_catalog", True)))
         role = _read(connection, _ROLE, tenant=TENANT_ROLE)
         found = [
             f"{name}: should have no such right: {what}" for name, what in role.items() if what
@@ -185,7 +191,8 @@ def _build_expected(connection: sa.Connection, *, has_users: bool) -> None:
 def _inventory(connection: sa.Connection, schema: str, with_users: bool) -> Inventory:
     models = (Task, User) if with_users else (Task,)
     tables = [f"{schema}.{model.__tablename__}" for model in models]
-    inventory = _read(connection, _TABLES, tables=tables)
+    version_table = f"{schema}.{VERSION_TABLE}"
+    inventory = _read(connection, _TABLES, tables=tables, version_table=version_table)
     return inventory | _read(
         connection,
         _LOCKS,

@@ -10,7 +10,7 @@ from typing import Any
 from alembic import context
 
 from taskcore.models import SCHEMA, User, metadata
-from taskcore.tenancy import CREATE_ROLE, VERSION_TABLE
+from taskcore.tenancy import CREATE_ROLE, REFUSE_OBJECTS_OF_OTHERS, VERSION_TABLE
 
 attributes = context.config.attributes
 settings: dict[str, Any] = {
@@ -30,8 +30,11 @@ if context.is_offline_mode():
     with context.begin_transaction():
         for line in attributes["settings"]:
             context.execute(line)
+        context.execute(REFUSE_OBJECTS_OF_OTHERS)
         context.execute(CREATE_ROLE)
         context.run_migrations()
+        # A function that another login made meanwhile was replaced, and still belongs to it.
+        context.execute(REFUSE_OBJECTS_OF_OTHERS)
 else:
     context.configure(
         connection=attributes["connection"],

@@ -14,12 +14,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
+from taskcore import ownership
 from taskcore.errors import SchemaError, TenantRoleNotCreated, UnknownRevision, UsersTableRefused
 from taskcore.models import SCHEMA
 from taskcore.tenancy import (
     ADOPT_USERS,
     CREATE_ROLE,
     DROP_ROLE,
+    MAKE_VERSION_TABLE,
+    OUR_OBJECTS,
+    SEARCH_PATH,
     USERS_TABLE_SETTING,
     VERSION_TABLE,
     reason_function_sql,
@@ -32,6 +36,7 @@ from .history import configuration, head, is_known
 from .lock import holders_query, only_migration
 
 USERS_TABLE_VARIABLE = "TASKCORE_USERS_TABLE"
+_VERSION_TABLE = f"{SCHEMA}.{VERSION_TABLE}"
 
 # Alembic's `op` and `context` belong to the process: two threads would mix them up.
 _ALEMBIC = threading.Lock()
@@ -95,8 +100,12 @@ def _upgrade(
     holders = holders_query(settings["lock_timeout"])
     with translated(connection, UsersTableRefused, holders=holders), connection.begin():
         set_local(connection, settings)
+        if _VERSION_TABLE not in _our_objects(connection):
+            connection.execute(sa.text(MAKE_VERSION_TABLE))
         with _ALEMBIC:
             command.upgrade(_alembic(connection, report), to)
+        # A function that another login made meanwhile was replaced, and still belongs to it.
+        _our_objects(connection)
 
 
 def downgrade(
@@ -115,6 +124,7 @@ def downgrade(
         holders = holders_query(settings["lock_timeout"])
         with translated(connection, holders=holders), connection.begin():
             set_local(connection, settings)
+            _our_objects(connection)
             with _ALEMBIC:
                 command.downgrade(_alembic(connection, report), to)
         if _current(connection) is None:
@@ -138,11 +148,18 @@ def adopt_users(
             set_local(connection, settings)
             connection.execute(sa.text(ADOPT_USERS))
             connection.execute(sa.text(reason_function_sql(SCHEMA)))
+            _our_objects(connection)
 
 
 def check(url: str) -> list[str]:
     """Return what differs between this code and the database, in words; empty if nothing does."""
     with connect(url) as connection:
+        with translated(connection), connection.begin():
+            # The rest reads the catalogue only, except for the version table.
+            found = ownership.untrusted(connection.execute(sa.text(OUR_OBJECTS)))
+        if found:
+            with translated(connection):
+                return found + drift.differences(connection)
         _refuse_unknown(connection)
         at = _current(connection)
         behind = [] if at == head() else [f"the schema is at {at or 'nothing'}, not at {head()}"]
@@ -155,8 +172,11 @@ def sql(to: str = "head", *, users_table: str | None = None) -> str:
     config = _alembic(None, silent)
     config.output_buffer = io.StringIO()
     config.attributes["settings"] = [
-        f"SET LOCAL {name} = {_literal(value)}"
-        for name, value in _settings(users_table, _LOCK_TIMEOUT, _STATEMENT_TIMEOUT).items()
+        f"SET LOCAL search_path = {SEARCH_PATH}",
+        *(
+            f"SET LOCAL {name} = {_literal(value)}"
+            for name, value in _settings(users_table, _LOCK_TIMEOUT, _STATEMENT_TIMEOUT).items()
+        ),
     ]
     with _ALEMBIC:
         command.upgrade(config, to, sql=True)
@@ -179,8 +199,15 @@ def _alembic(connection: sa.Connection | None, report: Report) -> Config:
 
 def _current(connection: sa.Connection) -> str | None:
     with translated(connection), connection.begin():
+        if _VERSION_TABLE not in _our_objects(connection):
+            return None
         options = {"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
         return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _our_objects(connection: sa.Connection) -> set[str]:
+    """Return the names of our objects; UntrustedObject if one must not be used."""
+    return ownership.names_of_trusted(connection.execute(sa.text(OUR_OBJECTS)))
 
 
 def _refuse_unknown(connection: sa.Connection) -> None:
@@ -198,7 +225,6 @@ def _settings(
     """Return the settings that hold for one transaction of a migration."""
     wanted = os.environ.get(USERS_TABLE_VARIABLE, "") if users_table is None else users_table
     return {
-        "search_path": SCHEMA,
         "lock_timeout": f"{lock_timeout}s",
         "statement_timeout": f"{statement_timeout}s",
         USERS_TABLE_SETTING: wanted,

@@ -24,6 +24,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    cast,
     delete,
     func,
     literal_column,
@@ -131,7 +132,8 @@ _DELETE = Statement(
     .returning(_tasks.c.id, _tasks.c.user_id),
 )
 _REASON = Statement(
-    select(getattr(func, SCHEMA).taskcore_why_missed(_OWNER, _ID)),
+    # The owner goes as varchar, and another login's function of that type would fit better.
+    select(getattr(func, SCHEMA).taskcore_why_missed(cast(_OWNER, Text), _ID)),
 )
 
 # --- the operations -------------------------------------------------------------------------------

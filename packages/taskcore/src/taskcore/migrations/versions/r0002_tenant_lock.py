@@ -15,8 +15,8 @@ REVOKE ALL ON public.tasks FROM PUBLIC, taskcore_tenant;
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.tasks TO taskcore_tenant;
 ALTER TABLE public.tasks ENABLE ROW LEVEL SECURITY;
 CREATE POLICY taskcore_owner ON public.tasks FOR ALL TO taskcore_tenant
-    USING (user_id = nullif(current_setting('taskcore.user_id', true), ''))
-    WITH CHECK (user_id = nullif(current_setting('taskcore.user_id', true), ''));
+    USING (user_id = nullif(pg_catalog.current_setting('taskcore.user_id', true), ''))
+    WITH CHECK (user_id = nullif(pg_catalog.current_setting('taskcore.user_id', true), ''));
 """
 
 # With this grant a server's login can tell whether the schema is behind its code.
@@ -28,18 +28,19 @@ _WHY_MISSED = """
 DO $taskcore$
 DECLARE
     unknown text := (
-        SELECT format('NOT EXISTS (SELECT FROM %I.%I u WHERE u.id = $1)', n.nspname, c.relname)
+        SELECT pg_catalog.format('NOT EXISTS (SELECT FROM %I.%I u WHERE u.id = $1)',
+                                 n.nspname, c.relname)
           FROM pg_catalog.pg_constraint k
           JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE k.conrelid = 'public.tasks'::regclass
+         WHERE k.conrelid = 'public.tasks'::pg_catalog.regclass
            AND k.conname = 'fk_tasks_user_id');
 BEGIN
-    EXECUTE format(
+    EXECUTE pg_catalog.format(
         'CREATE OR REPLACE FUNCTION public.taskcore_why_missed(owner text, task uuid) '
         'RETURNS text LANGUAGE sql STABLE SECURITY DEFINER '
         'SET search_path = pg_catalog, pg_temp AS %L',
-        format($body$
+        pg_catalog.format($body$
             SELECT CASE
                 WHEN %s THEN 'unknown_user'
                 WHEN EXISTS (SELECT FROM public.tasks t
