@@ -119,6 +119,20 @@ def test_a_path_that_was_preloaded_is_forked_with_its_own_modules(tmp_path: Path
     assert not can_fork(command, environment)
 
 
+@pytest.mark.parametrize("forks", [True, False])
+def test_the_working_directory_is_on_the_path_unless_it_is_left_out(
+    forks: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "of_this_directory.py").write_text("import sys\nprint(sys.path[0])\n")
+    found = [
+        run([sys.executable, *safe, "-m", "of_this_directory"], cwd=tmp_path, forks=forks)
+        for safe in ([], ["-P"])
+    ]
+    assert [done.returncode for done in found] == [0, 1]
+    assert found[0].stdout == f"{tmp_path}\n"
+    assert "No module named of_this_directory" in found[1].stderr
+
+
 def test_what_a_failing_module_prints_is_printed(tmp_path: Path) -> None:
     """An exception ends a forked process as it ends a started one."""
     command = [sys.executable, "-m", "taskcore.nothing_here"]

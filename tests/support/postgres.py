@@ -99,8 +99,20 @@ def own_url(postgres: embedded.Server, migrated: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def _admins() -> Iterator[list[psycopg.Connection]]:
+    """The connection of `admin`: nearly every test has a user made by it."""
+    made: list[psycopg.Connection] = []
+    yield made
+    for connection in made:
+        connection.close()
+
+
 @pytest.fixture
-def admin(url: str) -> Iterator[psycopg.Connection]:
+def admin(url: str, _admins: list[psycopg.Connection]) -> Iterator[psycopg.Connection]:
     """The shared database as its owner sees it, past both locks."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
+    if not _admins or _admins[-1].closed:
+        _admins.append(psycopg.connect(url, autocommit=True, prepare_threshold=None))
+    yield _admins[-1]
+    if not _admins[-1].closed:
+        _admins[-1].execute("DISCARD ALL")

@@ -91,6 +91,7 @@ class Process(subprocess.Popen[Any]):
             return
         request = {
             "arguments": _module_of(given["args"]),
+            "safe_path": given["args"][1] == "-P",
             "cwd": None if given["cwd"] is None else os.fspath(given["cwd"]),
             "environment": dict(environment),
             "group": given["process_group"],

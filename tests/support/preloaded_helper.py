@@ -123,6 +123,8 @@ def _become(request: dict[str, Any], files: list[int]) -> None:
     if os.environ != request["environment"]:
         os.environ.clear()
         os.environ.update(request["environment"])
+    if not request["safe_path"]:  # without -P
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as the interpreter has it
     module, *arguments = request["arguments"]
     sys.argv = [module, *arguments]
     sys.modules.pop("__main__", None)
