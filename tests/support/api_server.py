@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -60,8 +60,13 @@ class Api:
 Serve: TypeAlias = Callable[..., AbstractContextManager[Api]]
 
 
+SERVE = ("-m", "taskcli", "serve")
+
+
 @contextmanager
-def serving(database_url: str, log: Path, settings: Mapping[str, str]) -> Iterator[Api]:
+def serving(
+    database_url: str, log: Path, settings: Mapping[str, str], program: Sequence[str] = SERVE
+) -> Iterator[Api]:
     """A server of these settings, from its first answer to its end.
 
     It is handed a listening socket, so that its port cannot be lost to another process.
@@ -76,7 +81,7 @@ def serving(database_url: str, log: Path, settings: Mapping[str, str]) -> Iterat
         **SERVER_SETTINGS,
         **settings,
     }
-    command = [sys.executable, "-m", "taskcli", "serve", "--fd", str(listener.fileno())]
+    command = [sys.executable, *program, "--fd", str(listener.fileno())]
     # Only the server has the socket from here on: its end refuses connections.
     with listener, log.open("wb") as file:
         base = f"http://127.0.0.1:{port_of(listener)}"

@@ -16,6 +16,7 @@ from . import docs, health, openapi, problems, routes
 from .auth import authenticator_for
 from .middleware import METHODS, Cors, RequestMiddleware
 from .problems import Problem
+from .request_id import REQUEST_ID
 from .services import Services, services_of
 from .settings import ConfigurationError, Settings
 from .telemetry import count_problem, observe_pool
@@ -86,7 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _answer_problem(request: Request, problem: Problem) -> Response:
     count_problem(problem)
-    return problems.answer(problem, request.scope["taskapi.request_id"])
+    return problems.answer(problem, request.scope[REQUEST_ID])
 
 
 async def _answer_error(request: Request, error: TaskcoreError) -> Response:
