@@ -48,9 +48,10 @@ def main() -> None:
         setattr(HttpProtocol, name, value)
     if os.environ["STOCK"]:
         server.HttpProtocol = HttpToolsProtocol  # type: ignore[misc, assignment]
-    logs.configure("json")
+    settings = Settings.from_environment()
+    logs.configure(settings.log_format)
     listener = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))
-    server.serve(Settings.from_environment(), [listener])
+    server.serve(settings, [listener])
 
 
 if __name__ == "__main__":
