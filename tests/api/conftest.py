@@ -14,7 +14,6 @@ import pytest
 
 from api.authenticators import OpenAuthenticator
 from api.jwks_server import JwksServer
-from api.limited_server import PROGRAM, ServeLimited, environment
 from api.loop_clock import Clock
 from api.openapi_document import COMMITTED
 from api.refused_tokens import (
@@ -31,6 +30,7 @@ from api.refused_tokens import (
 from api.tokens import ALGORITHMS, BASE, jwk
 from support.api_server import SECRET, serving
 from support.http_contract import Json, create
+from support.limited_server import PROGRAM, ServeLimited, environment
 from support.pgbouncer import Route
 from support.polling import wait_until_async
 from taskapi.auth import Authenticator

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.limited_server import ServeLimited
-from api.raw_http import GET, RawClient, connected, head
+from support.limited_server import ServeLimited
 from support.polling import wait_until
+from support.raw_http import GET, RawClient, connected, head
 from support.row_locks import LockRow, WaitForBlocked
 from taskapi.connections import Connections, connection_limit
 from taskcore import TaskRead

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from api.limited_server import ServeLimited
-from api.raw_http import GET, RawClient, connected, head
 from api.test_body_size import peak
 from support.api_server import Api
+from support.limited_server import ServeLimited
+from support.raw_http import GET, RawClient, connected, head
 
 LIMIT = 64 * 1024
 FIELDS = 100

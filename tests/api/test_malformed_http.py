@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from api.limited_server import ServeLimited
-from api.raw_http import GET, connected, head
 from support.api_server import ORIGIN, Api
+from support.limited_server import ServeLimited
 from support.polling import wait_until
+from support.raw_http import GET, connected, head
 from support.row_locks import LockRow, WaitForBlocked
 from taskcore import TaskRead
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from api.limited_server import ServeLimited
-from api.raw_http import GET, RawClient, connected, head
 from support.api_server import Api
+from support.limited_server import ServeLimited
 from support.polling import wait_until
+from support.raw_http import GET, RawClient, connected, head
 from support.row_locks import LockRow, WaitForBlocked
 from taskapi.http_protocol import HttpProtocol
 from taskcore import TaskRead

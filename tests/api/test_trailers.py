@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import orjson
 import pytest
 
-from api.limited_server import ServeLimited
-from api.raw_http import GET, RawClient, connected, head
 from support.api_server import Api, token
+from support.limited_server import ServeLimited
+from support.raw_http import GET, RawClient, connected, head
 
 BODY = b'{"title": "t"}'
 CHUNKS = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)

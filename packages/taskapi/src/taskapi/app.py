@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         statement_timeout=settings.statement_timeout,
         prepare=prepare,
     )
-    readiness = Readiness(AsyncDatabase(url, max_size=1, prepare=prepare))
+    readiness = Readiness(url, prepare=prepare)
     app.state.services = Services(settings, authenticator_for(settings), database, readiness)
     observe_pool(database)
     routes.install(app)

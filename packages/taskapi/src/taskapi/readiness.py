@@ -7,7 +7,6 @@ one question, which goes out on a connection of its own, and is then remembered.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from taskcore import AsyncDatabase, DatabaseNotReady, PermissionMissing, TaskcoreError, migrations
 
@@ -19,8 +18,8 @@ _REMEMBERED = 1.0
 class Readiness:
     """The checks of the database: one question at a time."""
 
-    def __init__(self, database: AsyncDatabase) -> None:
-        self._database = database
+    def __init__(self, url: str, *, prepare: bool | None) -> None:
+        self._database = AsyncDatabase(url, max_size=1, timeout=_TIMEOUT, prepare=prepare)
         self._question: asyncio.Task[dict[str, str]] | None = None
         self._outdated_at = 0.0
 
@@ -30,8 +29,7 @@ class Readiness:
     async def close(self) -> None:
         if self._question is not None:
             self._question.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._question
+            await asyncio.gather(self._question, return_exceptions=True)
         await self._database.close()
 
     async def checks(self) -> dict[str, str]:
@@ -45,14 +43,15 @@ class Readiness:
 
     async def _ask(self) -> dict[str, str]:
         try:
-            return await _database_checks(self._database)
+            return await database_checks(self._database)
         finally:
             self._outdated_at = asyncio.get_running_loop().time() + _REMEMBERED
 
 
-async def _database_checks(database: AsyncDatabase) -> dict[str, str]:
+async def database_checks(database: AsyncDatabase) -> dict[str, str]:
+    """Whether the database answers, and whether its schema is one that this code can use."""
     try:
-        revision = await database.run(migrations.database_revision(), timeout=_TIMEOUT)
+        revision = await database.run(migrations.database_revision())
     except PermissionMissing:
         # An older schema: a later revision grants the tenant role SELECT on the version table.
         return {"database": "ok", "schema": "behind"}

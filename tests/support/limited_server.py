@@ -1,7 +1,8 @@
-"""A server with other limits on connections, or without any: for the tests of those limits.
+"""A server with other limits for clients, or without any: for the tests of those limits.
 
 Run as a program it serves as `taskcli serve` does. `LIMITS` names attributes of `HttpProtocol`;
-with `STOCK` the connections are uvicorn's own class, which is the control.
+with `STOCK` the connections are uvicorn's own class, and with `READY_FROM_POOL` readiness asks on
+the users' pool each time. Those two are controls.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any, TypeAlias
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from taskapi import logs, server
+from taskapi import app, logs, readiness, server
 from taskapi.http_protocol import HttpProtocol
+from taskapi.services import Services
 from taskapi.settings import Settings
 
 PROGRAM = [__file__]
@@ -28,15 +30,28 @@ ServeLimited: TypeAlias = Callable[..., AbstractContextManager[Any]]
 
 
 def environment(
-    *, stock: bool = False, descriptors: int = 0, limits: dict[str, float] | None = None
+    *,
+    stock: bool = False,
+    ready_from_pool: bool = False,
+    descriptors: int = 0,
+    limits: dict[str, float] | None = None,
 ) -> dict[str, str]:
     """What tells this program what to change."""
     return {
         "STOCK": "1" if stock else "",
+        "READY_FROM_POOL": "1" if ready_from_pool else "",
         "DESCRIPTORS": str(descriptors or ""),
         "LIMITS": json.dumps(limits or {}),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_dir()),
     }
+
+
+def _services_with_readiness_from_pool(*parts: Any) -> Services:
+    services = Services(*parts)
+    readiness.Readiness.checks = (  # type: ignore[method-assign]
+        lambda _: readiness.database_checks(services.database)
+    )
+    return services
 
 
 def main() -> None:
@@ -48,6 +63,8 @@ def main() -> None:
         setattr(HttpProtocol, name, value)
     if os.environ["STOCK"]:
         server.HttpProtocol = HttpToolsProtocol  # type: ignore[misc, assignment]
+    if os.environ["READY_FROM_POOL"]:
+        app.Services = _services_with_readiness_from_pool  # type: ignore[misc, assignment]
     settings = Settings.from_environment()
     logs.configure(settings.log_format)
     listener = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))
