@@ -23,7 +23,14 @@ OPERATIONS = {
 }
 OPEN = ("is_live", "is_ready")
 # What is true of every path is told of the document, and belongs to no operation.
-EVERYWHERE = {"route_not_found", "method_not_allowed"}
+# Codes of no one operation, which the description of the document names.
+EVERYWHERE = {
+    "route_not_found",
+    "method_not_allowed",
+    "malformed_request",
+    "request_timeout",
+    "headers_too_large",
+}
 
 
 def references(node: object) -> Iterator[str]:
@@ -80,4 +87,5 @@ def test_what_is_referred_to_is_there_and_nothing_more(document: Json) -> None:
     }
     unreferred = {f"#/components/examples/{code}" for code in EVERYWHERE}
     assert unreferred < there
+    assert all(f"`{code}`" in document["info"]["description"] for code in EVERYWHERE)
     assert set(references(document)) == there - unreferred
