@@ -33,6 +33,11 @@ def post(user: str, size: int = len(BODY)) -> bytes:
     return head("POST", "/api/tasks", user, JSON, f"Content-Length: {size}")
 
 
+def trickled_body(client: RawClient, user: str, seconds: float) -> None:
+    client.send(post(user, 60))
+    client.trickle(b" " * 40, seconds=seconds)
+
+
 def trickled_chunks(client: RawClient, user: str, seconds: float) -> None:
     client.send(head("POST", "/api/tasks", user, JSON, "Transfer-Encoding: chunked"))
     client.trickle(b"1\r\n \r\n" * 20, seconds=seconds)
@@ -51,10 +56,7 @@ SLOW: dict[str, Send] = {
     "line breaks": lambda client, user, seconds: client.trickle(b"\r\n" * 30, seconds=seconds),
     "a later request that trickles": later_request,
     "no body": lambda client, user, seconds: client.send(post(user)),
-    "a body that trickles": lambda client, user, seconds: (
-        client.send(post(user, 60)),
-        client.trickle(b" " * 40, seconds=seconds),
-    )[-1],
+    "a body that trickles": trickled_body,
     "chunks that trickle": trickled_chunks,
 }
 

@@ -32,9 +32,11 @@ def slow(url: str) -> Iterator[FaultyProxy]:
 
 
 @contextmanager
-def served(slow: FaultyProxy, url: str, place: Path, **changes: bool) -> Iterator[Api]:
+def served(
+    slow: FaultyProxy, url: str, place: Path, *, ready_from_pool: bool = False
+) -> Iterator[Api]:
     settings = {"TASKAPI_POOL_SIZE": str(POOL), "TASKAPI_POOL_QUEUE": str(QUEUE)}
-    terms = {**environment(**changes), **settings}
+    terms = {**environment(ready_from_pool=ready_from_pool), **settings}
     with serving(behind(slow, url), place / "log", terms, PROGRAM) as api:
         yield api
 

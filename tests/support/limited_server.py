@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from taskapi import app, logs, readiness, server
 from taskapi.http_protocol import HttpProtocol
+from taskapi.readiness import Readiness
 from taskapi.services import Services
 from taskapi.settings import Settings
 
@@ -48,9 +49,11 @@ def environment(
 
 def _services_with_readiness_from_pool(*parts: Any) -> Services:
     services = Services(*parts)
-    readiness.Readiness.checks = (  # type: ignore[method-assign]
-        lambda _: readiness.database_checks(services.database)
-    )
+
+    async def checks(_: Readiness) -> dict[str, str]:
+        return await readiness.database_checks(services.database)
+
+    vars(readiness)["Readiness"].checks = checks
     return services
 
 
@@ -62,9 +65,9 @@ def main() -> None:
         assert hasattr(HttpProtocol, name)
         setattr(HttpProtocol, name, value)
     if os.environ["STOCK"]:
-        server.HttpProtocol = HttpToolsProtocol  # type: ignore[misc, assignment]
+        vars(server)["HttpProtocol"] = HttpToolsProtocol
     if os.environ["READY_FROM_POOL"]:
-        app.Services = _services_with_readiness_from_pool  # type: ignore[misc, assignment]
+        vars(app)["Services"] = _services_with_readiness_from_pool
     settings = Settings.from_environment()
     logs.configure(settings.log_format)
     listener = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))

@@ -96,11 +96,14 @@ class HttpProtocol(HttpToolsProtocol):
             self._parse(data)
         else:
             self._parse_in_parts(memoryview(data))
-        if self.cycle is None or self.cycle.response_complete:
-            if self in self.all.silent:
-                self.all.silent.move_to_end(self)
-        else:
-            self.all.silent.pop(self, None)
+        # Promise: over the limit of connections, the longest silent one is closed; a request in
+        # flight never.
+        silent = self.all.silent
+        if self in silent:
+            if self.cycle is None or self.cycle.response_complete:
+                silent.move_to_end(self)
+            else:
+                del silent[self]
 
     def _parse_in_parts(self, data: memoryview) -> None:
         while data and self._refusal is None and not self.transport.is_closing():
@@ -134,7 +137,7 @@ class HttpProtocol(HttpToolsProtocol):
         # Promise: malformed HTTP is 400.
         version = self.parser.get_http_version()
         hosts = [name for name, _ in fields].count(b"host")
-        if hosts > 1 or version not in ("1.1", "1.0") or (hosts == 0 and version == "1.1"):
+        if (hosts != 1 or version != "1.1") and (hosts > 1 or version != "1.0"):
             raise Problem(MALFORMED_REQUEST)
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
