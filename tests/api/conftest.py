@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,8 +28,10 @@ from api.refused_tokens import (
     running_auth_servers,
 )
 from api.tokens import ALGORITHMS, BASE, jwk
-from support.api_server import SECRET
+from support.api_server import SECRET, serving
 from support.http_contract import Json, create
+from support.limited_server import PROGRAM, ServeLimited, environment
+from support.pgbouncer import Route
 from support.polling import wait_until_async
 from taskapi.auth import Authenticator
 from taskapi.auth.claims import RequiredClaims
@@ -56,6 +59,18 @@ def document() -> Json:
 async def clock() -> Clock:
     """The clock of the test's event loop."""
     return Clock(asyncio.get_running_loop())
+
+
+@pytest.fixture
+def serve_limited(url: str, through_pooler: Route, tmp_path: Path) -> ServeLimited:
+    """Servers with other limits on connections: `with serve_limited(stock=True) as api`."""
+
+    def start(settings: Mapping[str, str] | None = None, **terms: Any) -> Any:
+        log = tmp_path / f"limited-{len(list(tmp_path.iterdir()))}"
+        changed = {**environment(**terms), **(settings or {})}
+        return serving(through_pooler(url), log, changed, PROGRAM)
+
+    return start
 
 
 @pytest.fixture

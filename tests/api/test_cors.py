@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 
 from support.api_server import ORIGIN, Api, Serve, token
 from support.http_contract import varies_by
+from support.polling import wait_until
 
 ALLOW_ORIGIN = "access-control-allow-origin"
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
@@ -94,6 +96,17 @@ def test_a_preflight_of_another_origin_is_not_allowed(origin: str, api: Api) -> 
         assert ALLOW_ORIGIN not in response.headers
         assert "Origin" in varies_by(response)
         assert ALLOW_ORIGIN in preflight(client, "/api/tasks", ORIGIN, "GET").headers
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, OTHER_ORIGINS[0]], ids=["allowed", "refused"])
+def test_a_preflight_has_a_request_id_and_a_line_in_the_log(origin: str, api: Api) -> None:
+    with api.client(**{"X-Request-ID": f"preflight-{uuid4()}"}) as client:
+        response = preflight(client, "/api/tasks", origin, "GET")
+    name = response.headers["x-request-id"]
+    assert name == response.request.headers["x-request-id"]
+    wait_until(lambda: name in api.log.read_text(), "its line in the log")
+    [line] = [json.loads(line) for line in api.log.read_text().splitlines() if name in line]
+    assert (line["method"], line["status"], line["user"]) == ("OPTIONS", 204, None)
 
 
 @pytest.mark.parametrize("status", REQUESTS)

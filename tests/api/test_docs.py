@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from urllib.parse import urljoin, urlsplit
 
@@ -12,9 +14,10 @@ from support.http_contract import problem
 
 LOADED = re.compile(r"""(?:src|href)\s*=\s*["']([^"']+)["']|url:\s*["']([^"']+)["']""")
 LOADED_BY_STYLE = re.compile(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)["']""")
+SCRIPT = "/docs/assets/swagger-ui-bundle.js"
 ASSETS = {
     "/docs/assets/swagger-ui.css": "text/css",
-    "/docs/assets/swagger-ui-bundle.js": "text/javascript",
+    SCRIPT: "text/javascript",
     "/docs/assets/favicon.png": "image/png",
     "/openapi.json": "application/json",
 }
@@ -55,8 +58,42 @@ def test_the_script_may_load_nothing_from_elsewhere(api: Api) -> None:
     directives = {name: sources for name, *sources in map(str.split, policy.split(";"))}
     assert directives["default-src"] == ["'self'"]
     allowed = {source for sources in directives.values() for source in sources}
-    assert allowed <= {"'self'", "'unsafe-inline'", "data:"}
+    [inline] = allowed - {"'self'", "'none'", "'unsafe-inline'", "data:"}
+    assert directives["script-src"] == ["'self'", inline], "no other script than the page's"
     assert "connect-src" not in directives, "default-src applies to it"
+
+
+def test_the_script_in_the_page_is_the_one_that_may_run(api: Api) -> None:
+    with api.client() as client:
+        page = client.get("/docs")
+    [script] = re.findall("<script>(.*?)</script>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in page.headers["content-security-policy"]
+
+
+def test_no_other_page_may_frame_it_and_no_type_is_guessed(api: Api) -> None:
+    with api.client() as client:
+        for path in ("/docs", *(path for path in ASSETS if path.startswith("/docs"))):
+            headers = client.get(path).headers
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["x-frame-options"] == "DENY"
+        policy = client.get("/docs").headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in policy
+
+
+@pytest.mark.parametrize("range", ["bytes=5-2", "bytes", "bytes=", "bytes=a-b", "lines=0-1"])
+def test_a_malformed_range_is_a_problem(range: str, api: Api) -> None:
+    with api.client() as client:
+        problem(client.get(SCRIPT, headers={"Range": range}), "malformed_request")
+
+
+def test_a_range_is_sent_and_a_range_beyond_the_end_is_the_whole_file(api: Api) -> None:
+    with api.client() as client:
+        whole = client.get(SCRIPT)
+        part = client.get(SCRIPT, headers={"Range": "bytes=5-9"})
+        beyond = client.get(SCRIPT, headers={"Range": f"bytes={len(whole.content)}-"})
+    assert (part.status_code, part.content) == (206, whole.content[5:10])
+    assert (beyond.status_code, beyond.content) == (200, whole.content)
 
 
 def test_a_known_asset_is_not_sent_again(api: Api) -> None:

@@ -22,8 +22,14 @@ OPERATIONS = {
     "is_ready": ("GET", "/health/ready"),
 }
 OPEN = ("is_live", "is_ready")
-# These codes belong to every path, so no operation lists them.
-EVERYWHERE = {"route_not_found", "method_not_allowed"}
+# These codes belong to no single operation; the description of the document names them.
+EVERYWHERE = {
+    "route_not_found",
+    "method_not_allowed",
+    "malformed_request",
+    "request_timeout",
+    "headers_too_large",
+}
 
 
 def references(node: object) -> Iterator[str]:
@@ -80,4 +86,5 @@ def test_every_reference_exists_and_every_component_is_referred_to(document: Jso
     }
     unreferred = {f"#/components/examples/{code}" for code in EVERYWHERE}
     assert unreferred < there
+    assert all(f"`{code}`" in document["info"]["description"] for code in EVERYWHERE)
     assert set(references(document)) == there - unreferred

@@ -34,9 +34,11 @@ CREATE DOMAIN hostile.text AS pg_catalog.varchar CHECK (value = 'b');
 CREATE TABLE hostile.tasks (LIKE public.tasks INCLUDING ALL);
 GRANT ALL ON hostile.tasks TO PUBLIC;
 CREATE FUNCTION hostile.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz 'epoch' $$;
-CREATE FUNCTION hostile.taskcore_why_missed(text, uuid) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+CREATE FUNCTION hostile.taskcore_why_missed(text, uuid) RETURNS text
+    LANGUAGE sql AS $$ SELECT '' $$;
 CREATE FUNCTION hostile.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
-CREATE FUNCTION hostile.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '' $$;
+CREATE FUNCTION hostile.set_config(text, text, boolean) RETURNS text
+    LANGUAGE sql AS $$ SELECT '' $$;
 CREATE FUNCTION hostile.same(text, text) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
 CREATE FUNCTION hostile.same(uuid, uuid) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
 CREATE OPERATOR hostile.= (LEFTARG = text, RIGHTARG = text, FUNCTION = hostile.same);

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"taskcore": "taskcore", "taskapi": "taskapi", "taskcore-cli": "taskcli"}
+# Dependencies of which more is used than they document; the reason stands beside each bound.
+USED_INSIDE = ("fastapi", "psycopg", "psycopg-pool", "starlette", "uvicorn")
 TOP_LEVEL = {
     ".ci",
     ".gitignore",
@@ -128,8 +131,21 @@ def test_lower_bounds_are_the_ones_tested(name: str) -> None:
     pins = pinned("lowest.txt")
     for wanted in requirements(PROJECTS[name]):
         if wanted.name not in PROJECTS:
-            bound = str(wanted.specifier)
-            assert bound == f">={pins[canonicalize_name(wanted.name)]}", wanted
+            # An upper bound may stand beside it, and nothing else.
+            bounds = [str(bound) for bound in wanted.specifier if bound.operator != "<"]
+            assert bounds == [f">={pins[canonicalize_name(wanted.name)]}"], wanted
+
+
+def test_what_is_used_inside_ends_at_its_next_major_version() -> None:
+    pins = pinned("lowest.txt")
+    ends = {
+        canonicalize_name(wanted.name): bound.version
+        for project in PROJECTS.values()
+        for wanted in requirements(project)
+        for bound in wanted.specifier
+        if bound.operator == "<"
+    }
+    assert ends == {name: str(Version(pins[name]).major + 1) for name in USED_INSIDE}
 
 
 def test_the_top_level_holds_only_the_listed_entries() -> None:

@@ -31,6 +31,10 @@ STATUS = {
     "outcome_unknown": 503,
     "keys_unavailable": 503,
     "internal_error": 500,
+    # Of what is no request.
+    "malformed_request": 400,
+    "request_timeout": 408,
+    "headers_too_large": 431,
 }
 
 

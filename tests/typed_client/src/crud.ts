@@ -35,11 +35,14 @@ function whatToDo(problem: Problem): "sign in" | "reload" | "show" | "retry" | "
     case "keys_unavailable":
     case "not_ready":
     case "outcome_unknown":
+    case "request_timeout":
       return "retry";
     case "route_not_found":
     case "method_not_allowed":
     case "invalid_json":
     case "unsupported_media_type":
+    case "malformed_request":
+    case "headers_too_large":
     case "internal_error":
       return "report";
   }

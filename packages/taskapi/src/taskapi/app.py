@@ -16,6 +16,8 @@ from . import docs, health, openapi, problems, routes
 from .auth import authenticator_for
 from .middleware import METHODS, Cors, RequestMiddleware
 from .problems import Problem
+from .readiness import Readiness
+from .request_id import REQUEST_ID
 from .services import Services, services_of
 from .settings import ConfigurationError, Settings
 from .telemetry import count_problem, observe_pool
@@ -54,16 +56,19 @@ def create_app(settings: Settings) -> FastAPI:
         # FastAPI's own log of an exception could quote a body. RequestMiddleware logs exceptions.
         telemetry={"logs": False},
     )
+    url = settings.database_url.get_secret_value()
+    prepare = None if settings.transaction_pooler is None else not settings.transaction_pooler
     database = AsyncDatabase(
-        settings.database_url.get_secret_value(),
+        url,
         max_size=settings.pool_size,
         max_waiting=settings.pool_queue,
         timeout=settings.deadline,
         pool_timeout=settings.pool_wait,
         statement_timeout=settings.statement_timeout,
-        prepare=None if settings.transaction_pooler is None else not settings.transaction_pooler,
+        prepare=prepare,
     )
-    app.state.services = Services(settings, authenticator_for(settings), database)
+    readiness = Readiness(url, prepare=prepare)
+    app.state.services = Services(settings, authenticator_for(settings), database, readiness)
     observe_pool(database)
     routes.install(app)
     health.install(app)
@@ -77,16 +82,18 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services = services_of(app)
     async with services.database:
+        await services.readiness.open()
         await services.authenticator.open()
         try:
             yield
         finally:
             await services.authenticator.close()
+            await services.readiness.close()
 
 
 async def _answer_problem(request: Request, problem: Problem) -> Response:
     count_problem(problem)
-    return problems.answer(problem, request.scope["taskapi.request_id"])
+    return problems.answer(problem, request.scope[REQUEST_ID])
 
 
 async def _answer_error(request: Request, error: TaskcoreError) -> Response:

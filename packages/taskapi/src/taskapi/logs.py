@@ -11,7 +11,11 @@ from typing import Any, Literal
 import orjson
 from starlette.types import Scope
 
+from .request_id import REQUEST_ID
 from .task_request import USER
+
+REFUSED_WITH = "taskapi.refused_with"
+"""The key of the status in the scope of a request that the server has refused, as late for one."""
 
 Format = Literal["auto", "json", "text"]
 
@@ -31,13 +35,18 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
                 "method": scope["method"],
                 # The route's template and not the path, whose text the client chooses.
                 "route": getattr(route, "path", None),
-                "status": status,
+                "status": scope.get(REFUSED_WITH, status),
                 "ms": round(seconds * 1000, 2),
-                "request_id": scope["taskapi.request_id"],
+                "request_id": scope[REQUEST_ID],
                 "user": scope.get(USER),
             }
         },
     )
+
+
+def log_refusal(status: int, request_id: str) -> None:
+    """Log one line for what was refused before it was a request."""
+    log_request({"method": None, REQUEST_ID: request_id}, status, 0.0)
 
 
 class JsonLines(logging.Formatter):
@@ -63,7 +72,7 @@ class Text(logging.Formatter):
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         fields = _fields(record)
         if fields:
-            rest = "{method:6} {route} {status} {ms} ms {request_id} {user}".format(**fields)
+            rest = "{method!s:6} {route} {status} {ms} ms {request_id} {user}".format(**fields)
         else:
             rest = f"{record.levelname.lower()} {record.name}: {record.getMessage()}"
         if record.exc_info:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import secrets
 from time import perf_counter
 
 from starlette.datastructures import Headers
@@ -20,10 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import problems
 from .logs import log_request
+from .request_id import REQUEST_ID, request_id_of
 from .services import services_of
 from .telemetry import count_problem
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -50,6 +48,7 @@ class Cors(CORSMiddleware):
     """Starlette's CORS; every preflight is answered 204, and a refused one lacks the headers.
 
     Starlette answers a refused preflight with 400 in plain text, which is no problem document.
+    A preflight never reaches the application, so its request id and log line are added here.
     """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
@@ -66,7 +65,12 @@ class Cors(CORSMiddleware):
     def preflight_response(self, request_headers: Headers) -> Response:
         headers = super().preflight_response(request_headers).headers
         kept = {name: value for name, value in headers.items() if not name.startswith("content-")}
-        return Response(None, 204, kept)
+        return _Preflight(None, 204, kept)
+
+
+class _Preflight(Response):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await RequestMiddleware(super().__call__)(scope, receive, send)
 
 
 class RequestMiddleware:
@@ -80,8 +84,8 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        request_id = _request_id(scope)
-        scope["taskapi.request_id"] = request_id
+        request_id = scope.get(REQUEST_ID) or request_id_of(scope)
+        scope[REQUEST_ID] = request_id
         path: str = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             scope["path"] = path[:-1]
@@ -122,10 +126,3 @@ class RequestMiddleware:
             await problems.answer(problem, request_id)(scope, receive, send_with_id)
         finally:
             log_request(scope, status, perf_counter() - started)
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return str(value.decode())
-    return secrets.token_hex(8)

@@ -67,6 +67,10 @@ NOT_READY = Kind(503, "not_ready", "This process cannot serve right now.")
 KEYS_UNAVAILABLE = Kind(
     503, "keys_unavailable", "The keys that tokens are verified with cannot be fetched right now."
 )
+# Of what is no request: answered by the server, before the application.
+MALFORMED_REQUEST = Kind(400, "malformed_request", "This is not a valid HTTP request.")
+REQUEST_TIMEOUT = Kind(408, "request_timeout", "The request did not arrive in time.")
+HEADERS_TOO_LARGE = Kind(431, "headers_too_large", "The header section is too large.")
 INTERNAL_ERROR = Kind(500, "internal_error", "Something went wrong on our side.")
 
 # The entry of the most derived class applies.

@@ -4,6 +4,8 @@ At SIGTERM stock uvicorn closes its listening sockets at once, and ends by the s
 first makes /health/ready fail for `drain_seconds`, while requests are still served and the load
 balancer moves to other processes. Then the listening sockets close, requests in flight end, the
 pool closes, and the exit code is 0.
+
+What a client may send, and how slowly, is limited in `http_protocol`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from fastapi import FastAPI
 
 from . import local_hosts
 from .app import create_app
+from .connections import Connections, connection_limit
+from .http_protocol import HttpProtocol
 from .services import services_of
 from .settings import Settings
 
@@ -27,15 +31,20 @@ _IN_FLIGHT_SECONDS = 30
 # Between closing the listening sockets and closing idle connections: the first request of a
 # connection that was just accepted may still be on its way.
 _NEW_CONNECTION_SECONDS = 0.2
+# uvicorn calls `on_tick` ten times a second.
+_TICKS_BETWEEN_SWEEPS = 5
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that drains at SIGTERM."""
+    """A uvicorn server that drains at SIGTERM, and closes the connections of late clients."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_seconds: float) -> None:
+    server_state: Connections
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, settings: Settings) -> None:
         super().__init__(config)
+        self.server_state = Connections(connection_limit(settings.pool_size))
         self._app = app
-        self._drain_seconds = drain_seconds
+        self._drain_seconds = settings.drain_seconds
         self._drained_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -49,6 +58,8 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._drained_at is not None and monotonic() >= self._drained_at:
             self.should_exit = True
+        if counter % _TICKS_BETWEEN_SWEEPS == 0:
+            self.server_state.sweep()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -80,6 +91,7 @@ def serve(
         app,
         host=settings.host,
         port=settings.port,
+        http=HttpProtocol,
         lifespan="on",
         ws="none",
         log_config=None,
@@ -89,6 +101,6 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=_IN_FLIGHT_SECONDS,
     )
-    server = Server(config, app, settings.drain_seconds)
+    server = Server(config, app, settings)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=sockets))

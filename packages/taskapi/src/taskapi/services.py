@@ -10,16 +10,18 @@ from starlette.applications import Starlette
 from taskcore import AsyncDatabase
 
 from .auth import Authenticator
+from .readiness import Readiness
 from .settings import Settings
 
 
 @dataclass(slots=True)
 class Services:
-    """Made by `create_app`; the database and the authenticator are opened by the lifespan."""
+    """Made by `create_app`; what has connections is opened by the lifespan."""
 
     settings: Settings
     authenticator: Authenticator
     database: AsyncDatabase
+    readiness: Readiness
     # True from SIGTERM on: readiness fails, and each answer closes its connection.
     draining: bool = False
     # Held by the one very large list that is being read and encoded.

@@ -15,7 +15,11 @@ DESCRIPTION = (
     "The user is the subject of the bearer token and nothing else. Every error is a problem "
     "document (RFC 9457) with a stable `code`. Every path also answers with a trailing slash, and "
     "to `HEAD` where it answers to `GET`. Where nothing is, the answer is 404 (`route_not_found`); "
-    "to a method that a path does not take, it is 405 (`method_not_allowed`) with `Allow`."
+    "to a method that a path does not take, it is 405 (`method_not_allowed`) with `Allow`. What is "
+    "no request is refused by the server, which then closes the connection: malformed HTTP with "
+    "400 (`malformed_request`), a header section or a body that does not arrive in time with 408 "
+    "(`request_timeout`), a header section over 64 KiB or 100 fields with 431 "
+    "(`headers_too_large`). These three carry no CORS headers."
 )
 _TAGS = [
     {"name": "tasks", "description": "The tasks of the user of the token."},
