@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -151,10 +152,15 @@ def test_an_error_gives_the_role_back_to(ground: Ground) -> None:
 
 def _identity(database: Database) -> tuple[Any, ...]:
     """Which connection it is, and who it is; it has to be idle."""
-    with database._open_pool().connection() as connection:
+    pool = database._open_pool()
+    loan, give_back = pool.loan()
+    try:
+        connection = pool.take(loan, monotonic() + 10)
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         found = connection.execute(
             "SELECT pg_backend_pid(), current_user, current_setting('role'),"
             " nullif(current_setting('taskcore.user_id', true), '')"
         )
         return tuple(found.fetchall()[0])
+    finally:
+        give_back()
