@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from core.pool_connection import pool_connection
 from taskcore import Database, admin, migrations
 from taskcore.connections import with_search_path
 from taskcore.migrations.connection import connect
@@ -19,8 +20,7 @@ GIVEN = "?options=-c%20work_mem%3D7MB%20-c%20search_path%3Dpublic"
 
 def of_the_pool(url: str, **settings: bool) -> Any:
     with Database(url, min_size=1, max_size=1, **settings) as database:
-        assert database._pool is not None
-        with database._pool.connection() as connection:
+        with pool_connection(database) as connection:
             return connection.execute(SHOW).fetchone()
 
 

@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from core.isolation_attempts import ATTEMPTS, Admin, leaks, new_task, new_user, new_values
+from core.pool_connection import pool_connection
 from taskcore import Database, Op, RowRefused, TaskCreate, get_task, list_tasks, migrations
 from taskcore.embedded import Server
 from taskcore.errors import TenantRoleRefused
@@ -153,7 +154,7 @@ def test_an_error_restores_the_logins_own_role(case: LoginCase) -> None:
 
 def _identity(database: Database) -> tuple[Any, ...]:
     """The process of the connection, and its roles and owner; the connection must be idle."""
-    with database._open_pool().connection() as connection:
+    with pool_connection(database) as connection:
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         found = connection.execute(
             "SELECT pg_backend_pid(), current_user, current_setting('role'),"

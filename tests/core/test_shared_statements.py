@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from core.pool_connection import pool_connection
 from taskcore import (
     AsyncDatabase,
     Database,
@@ -72,8 +73,7 @@ def test_an_operation_runs_once_all_the_same(
 
 def disturb(database: Database, how: str) -> int:
     """Do what another client of the same server connection does; return the server's process."""
-    assert database._pool is not None
-    with database._pool.connection() as connection:
+    with pool_connection(database) as connection:
         for statement in OTHERS[how]:
             connection.execute(statement)
         return connection.info.backend_pid

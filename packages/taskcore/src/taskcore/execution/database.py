@@ -7,16 +7,15 @@ was opened on. They differ only in how they wait: what they wait for is decided 
 from __future__ import annotations
 
 import asyncio
-import select
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from functools import partial
 from time import monotonic
 from typing import Any, Self, TypeVar
 
 from psycopg import OperationalError, waiting
 from psycopg_pool import (
     AsyncConnectionPool,
-    ConnectionPool,
     PoolClosed,
     PoolTimeout,
     TooManyRequests,
@@ -26,16 +25,21 @@ from taskcore.connections import refuses_options, with_search_path
 from taskcore.errors import DatabaseClosed, DeadlineExceeded, InvalidInput, NoConnection
 from taskcore.urls import is_pooled, libpq_conninfo
 
+from . import fork
 from .op import Op
+from .pool import Loan, Pool
 from .run import Limits, Need, NeedConnection, TakeBatch, run
 from .server_state import ServerState
-from .wire import AnyConnection, AsyncConnection, Connection
+from .wire import AsyncConnection, Connection, is_usable
 
 T = TypeVar("T")
 
 # psycopg_pool waits longer after each failed attempt to connect, up to minutes. With this limit it
 # gives up early, and `_connect_again` makes it begin anew.
 _RECONNECT_TIMEOUT = 1.0
+
+# An event loop holds its tasks weakly, and a database that is left open may have no other holder.
+_guards: set[asyncio.Task[None]] = set()
 
 
 class _Configured:
@@ -77,21 +81,18 @@ class _Configured:
             statement_timeout=statement_timeout,
             server=ServerState(prepare=prepare),
         )
-        self._pool_arguments: dict[str, Any] = {
-            "conninfo": conninfo,
-            "kwargs": {
-                "autocommit": True,
-                "prepare_threshold": None,
-                "client_encoding": "utf-8",
-                "connect_timeout": max(2, round(timeout)),
-                "start_up_options": prepare,
-            },
-            "open": False,
+        self._conninfo = conninfo
+        self._connect_arguments: dict[str, Any] = {
+            "autocommit": True,
+            "prepare_threshold": None,
+            "client_encoding": "utf-8",
+            "connect_timeout": max(2, round(timeout)),
+            "start_up_options": prepare,
+        }
+        self._sizes: dict[str, Any] = {
             "min_size": min_size,
             "max_size": max_size,
             "max_waiting": max_waiting,
-            "timeout": timeout,
-            "reconnect_timeout": _RECONNECT_TIMEOUT,
         }
 
 
@@ -125,18 +126,16 @@ class _AsyncConnection(AsyncConnection):
 
 
 class Database(_Configured):
-    """Runs operations, blocking."""
+    """Runs operations, blocking. In a forked child it goes on with connections of its own."""
 
-    _pool: ConnectionPool[Connection] | None = None
+    _pool: Pool | None = None
 
     def open(self) -> None:
         """Start to connect; a database that is away is no error yet."""
-        if self._pool is not None:
-            return
-        self._pool = ConnectionPool(
-            connection_class=_Connection, reconnect_failed=_connect_again, **self._pool_arguments
-        )
-        self._pool.open()
+        if self._pool is None:
+            self._pool = self._new_pool()
+            fork.remember_database(self)
+            self._pool.fill()
 
     def close(self) -> None:
         """Close the idle connections now, and the others as running operations give them back."""
@@ -156,24 +155,33 @@ class Database(_Configured):
         return self._pool is not None
 
     def stats(self) -> dict[str, int]:
-        """The pool's counters."""
-        return self._open_pool().get_stats()
+        """The pool's sizes, and the number of operations that wait for a connection."""
+        return self._open_pool().stats()
 
     def run(self, op: Op[T], *, timeout: float | None = None) -> T:
         """Run an operation, in `timeout` seconds at most if that is given."""
         pool = self._open_pool()
-        connection: Connection | None = None
-        flow = run(op, self.limits.within(timeout))
+        loan, give_back = pool.loan()
         try:
-            need: Need = next(flow)
+            result = self._drive(run(op, self.limits.within(timeout)), pool, loan)
+        finally:
+            # An exception that is thrown in here comes after the first call, and so loses nothing.
+            give_back()
+            if pool.closed:
+                pool.drain()
+        return op.read(result)
+
+    def _drive(
+        self, flow: Generator[Need, Any, Any], pool: Pool, loan: Loan[Connection | None]
+    ) -> Any:
+        try:
+            need = next(flow)
             while True:
                 answer: Any
                 try:
                     if isinstance(need, NeedConnection):
-                        if connection is not None:
-                            pool.putconn(connection)
-                            connection = None
-                        connection = answer = self._checkout(pool, need.deadline)
+                        pool.discard(loan)
+                        answer = pool.take(loan, need.deadline)
                     elif isinstance(need, TakeBatch):
                         answer = need.sink.take(need.batch.rows)
                     else:
@@ -183,55 +191,88 @@ class Database(_Configured):
                 else:
                     need = flow.send(answer)
         except StopIteration as done:
-            result = done.value
+            return done.value
         finally:
             flow.close()
-            if connection is not None:
-                pool.putconn(connection)
-        return op.read(result)
 
-    def _open_pool(self) -> ConnectionPool[Connection]:
+    def _new_pool(self) -> Pool:
+        return Pool(
+            partial(_Connection.connect, self._conninfo, **self._connect_arguments),
+            **self._sizes,
+        )
+
+    def _open_pool(self) -> Pool:
         if self._pool is None:
             raise DatabaseClosed
         return self._pool
 
-    def _checkout(self, pool: ConnectionPool[Connection], deadline: float) -> Connection:
-        while True:
-            try:
-                connection = pool.getconn(timeout=deadline - monotonic())
-            except (PoolTimeout, TooManyRequests) as error:
-                raise NoConnection from error
-            except PoolClosed as error:
-                raise DatabaseClosed from error
-            if _is_alive(connection):
-                return connection
-            connection.pgconn.finish()
-            pool.putconn(connection)
+    def _after_fork(self) -> object:
+        inherited = self._pool
+        if inherited is not None:
+            # For an operation in the middle of which this thread has forked.
+            inherited.closed = True
+            self._pool = self._new_pool()
+        return inherited
 
 
 class AsyncDatabase(_Configured):
-    """Runs operations, awaiting."""
+    """Runs operations, awaiting, on the event loop that it was opened on."""
 
     _pool: AsyncConnectionPool[AsyncConnection] | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _guard: asyncio.Task[None] | None = None
+    _inherited = False
 
     async def open(self) -> None:
         """Start to connect; a database that is away is no error yet."""
-        if self._pool is not None:
+        if self._pool is not None or self._inherited:
+            self._pool_of_this_loop()  # refuses another event loop, and a child process
             return
+        self._loop = asyncio.get_running_loop()
         self._returning: set[asyncio.Task[None]] = set()
         self._pool = AsyncConnectionPool(
             connection_class=_AsyncConnection,
-            reconnect_failed=_connect_again_async,
-            **self._pool_arguments,
+            reconnect_failed=_connect_again,
+            reconnect_timeout=_RECONNECT_TIMEOUT,
+            conninfo=self._conninfo,
+            kwargs=self._connect_arguments,
+            open=False,
+            **self._sizes,
         )
+        fork.remember_database(self)
+        self._guard = self._loop.create_task(self._close_with_loop())
+        _guards.add(self._guard)
+        self._guard.add_done_callback(_guards.discard)
+        await asyncio.sleep(0)  # the guard begins: cancelled before, it would do nothing
         await self._pool.open()
 
     async def close(self) -> None:
         """Close the idle connections now, and the others as running operations give them back."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await asyncio.gather(*self._returning)
-            await pool.close()
+        if self._pool is None or self._loop is None or self._guard is None:
+            return
+        if self._loop.is_closed():
+            self._pool = None  # its tasks have ended; deleting the connections closes them
+            return
+        pool = self._pool_of_this_loop()
+        self._pool = None
+        if self._guard is not asyncio.current_task():
+            self._guard.cancel()
+            await asyncio.wait([self._guard])
+        await asyncio.gather(*self._returning)
+        await pool.close()
+        await asyncio.gather(*self._returning)
+
+    async def _close_with_loop(self) -> None:
+        """Close when the event loop ends: its end cancels this, and waits for the pool's tasks.
+
+        A task of the pool that is connecting takes a cancellation for a failed attempt, and goes
+        on; the loop would wait for it without end.
+        """
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            await self.close()
+            raise
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -250,7 +291,7 @@ class AsyncDatabase(_Configured):
 
     async def run(self, op: Op[T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Run an operation, in `timeout` seconds at most if that is given."""
-        pool = self._open_pool()
+        pool = self._pool_of_this_loop()
         connection: AsyncConnection | None = None
         flow = run(op, self.limits.within(timeout))
         try:
@@ -281,9 +322,28 @@ class AsyncDatabase(_Configured):
         return op.read(result)
 
     def _open_pool(self) -> AsyncConnectionPool[AsyncConnection]:
+        if self._inherited:
+            raise DatabaseClosed(
+                "this AsyncDatabase was opened before this process was forked: "
+                "make and open one in the child"
+            )
         if self._pool is None:
             raise DatabaseClosed
         return self._pool
+
+    def _pool_of_this_loop(self) -> AsyncConnectionPool[AsyncConnection]:
+        pool = self._open_pool()
+        if self._loop is not asyncio.get_running_loop():
+            raise DatabaseClosed(
+                "this AsyncDatabase was opened on another event loop: open one on each loop"
+            )
+        return pool
+
+    def _after_fork(self) -> object:
+        inherited = dict(vars(self))
+        self._inherited = self._inherited or self._pool is not None
+        self._pool = None
+        return inherited
 
     async def _checkout(
         self, pool: AsyncConnectionPool[AsyncConnection], deadline: float
@@ -295,7 +355,7 @@ class AsyncDatabase(_Configured):
                 raise NoConnection from error
             except PoolClosed as error:
                 raise DatabaseClosed from error
-            if _is_alive(connection):
+            if is_usable(connection):
                 return connection
             connection.pgconn.finish()
             self._put_back(pool, connection)
@@ -323,12 +383,8 @@ else:
         return asyncio.get_running_loop().create_task(coroutine)
 
 
-def _connect_again(pool: ConnectionPool[Any]) -> None:
+async def _connect_again(pool: AsyncConnectionPool[Any]) -> None:
     # For the operations that wait: otherwise the pool tries again only when a new one comes.
-    pool.check()
-
-
-async def _connect_again_async(pool: AsyncConnectionPool[Any]) -> None:
     await pool.check()
 
 
@@ -342,16 +398,3 @@ async def _take(need: TakeBatch) -> None:
             await taken
     except TimeoutError as error:
         raise DeadlineExceeded from error
-
-
-def _is_alive(connection: AnyConnection) -> bool:
-    """Whether an idle connection is still open, found out without a round trip.
-
-    No answer is due on it, so a socket that is readable has been closed by the server.
-    """
-    pgconn = connection.pgconn
-    if connection.closed:
-        return False
-    poll = select.poll()
-    poll.register(pgconn.socket, select.POLLIN)
-    return not poll.poll(0)

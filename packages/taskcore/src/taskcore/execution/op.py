@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from sqlalchemy import Executable, UpdateBase
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.util import memoized_property
 
 from taskcore.owner import valid_owner
 
@@ -41,33 +41,36 @@ class Statement:
         self.writes = isinstance(core, UpdateBase)
         self.repeatable = not self.writes if repeatable is None else repeatable
 
-    @cached_property
+    # functools.cached_property would take a lock on Python 3.11, which a child process would find
+    # locked if another thread was compiling when it was forked.
+
+    @memoized_property
     def _compiled(self) -> tuple[str, tuple[str, ...]]:
         dialect = psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         compiled = cast(SQLCompiler, cast(ClauseElement, self.core).compile(dialect=dialect))
         return compiled.string, tuple(compiled.positiontup or ())
 
-    @cached_property
+    @memoized_property
     def sql(self) -> bytes:
         return self._compiled[0].encode()
 
-    @cached_property
+    @memoized_property
     def parameters(self) -> tuple[str, ...]:
         """The names of $1, $2, …"""
         return self._compiled[1]
 
-    @cached_property
+    @memoized_property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns of its rows."""
         columns = getattr(self.core, "exported_columns", None)  # SQL as a text has none
         return () if columns is None else tuple(columns.keys())
 
-    @cached_property
+    @memoized_property
     def owner_column(self) -> int | None:
         """The place of the owner in its rows, if they name one."""
         return self.columns.index(OWNER_COLUMN) if OWNER_COLUMN in self.columns else None
 
-    @cached_property
+    @memoized_property
     def name(self) -> bytes:
         """The name under which it is prepared; different SQL has a different name."""
         return b"taskcore_" + hashlib.sha256(self.sql).hexdigest()[:16].encode()

@@ -10,6 +10,7 @@ its cursors: through those the same two statements cost half as much CPU again.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from time import monotonic
@@ -25,6 +26,7 @@ from sqlalchemy import text
 from taskcore.errors import ConnectionLost, DeadlineExceeded, TaskcoreError
 from taskcore.tenancy import OWNER_SETTING, SEARCH_PATH, TENANT_ROLE
 
+from . import fork
 from .op import Query, Row, Statement
 from .owner_check import isolation_broken, rows_are_owners
 from .sqlstates import (
@@ -52,6 +54,8 @@ _BOUND_OWNER = 2
 BATCH = 128
 # Before version 17, libpq gives a result in parts of one row only.
 _CHUNKED = psycopg.capabilities.has_stream_chunked()
+# Seconds after which a connection is replaced.
+_LIFETIME = 3600.0
 
 _OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _PART = (pq.ExecStatus.TUPLES_CHUNK, pq.ExecStatus.SINGLE_TUPLE)
@@ -70,15 +74,26 @@ class StatementShared(ConnectionLost):
 class _State:
     """What is kept with a connection: its prepared statements, and how values are adapted."""
 
+    pgconn: pq.abc.PGconn
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.prepared: set[bytes] = set()
+        # True from the first byte of an exchange until all of its answer is accounted for. One that
+        # was interrupted stays in it, and its connection is not used again.
+        self.in_exchange = False
+        self.expires_at = monotonic() + _LIFETIME
+        fork.remember_socket(self.pgconn.socket)
         # Made without a connection, it reads times as UTC whatever the session's TimeZone is.
         self.transformer: abc.Transformer = Transformer()
 
 
 class Connection(_State, psycopg.Connection[Row]):
     """A blocking connection of the pool."""
+
+    # Without this attribute, which psycopg_pool sets, psycopg warns of a connection that is deleted
+    # while it is open.
+    _pool = None
 
 
 class AsyncConnection(_State, psycopg.AsyncConnection[Row]):
@@ -96,6 +111,18 @@ class Batch(NamedTuple):
 
 Exchange: TypeAlias = Generator[Wait | Batch, Ready | int, list[Row]]
 """As psycopg's generators, and with `in_batches` it yields the batches of rows too."""
+
+
+def is_usable(connection: AnyConnection) -> bool:
+    """Whether an idle connection is open and young, found out without a round trip.
+
+    No answer is due on it, so a socket that is readable has been closed by the server.
+    """
+    if connection.closed or connection.in_exchange or connection.expires_at <= monotonic():
+        return False
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    return not poll.poll(0)
 
 
 def exchange(
@@ -117,6 +144,7 @@ def exchange(
     pgconn = connection.pgconn
     results: list[pq.abc.PGresult] = []
     rows: list[Row] = []
+    connection.in_exchange = True
     try:
         pgconn.enter_pipeline_mode()
         bound = {"owner": owner, "timeout": str(max(1, int(statement_timeout * 1000)))}
@@ -148,9 +176,11 @@ def exchange(
                 raise isolation_broken()
         elif sqlstate := result.error_field(_SQLSTATE):
             # The server refused it before the Sync, so nothing was committed.
+            connection.in_exchange = False
             raise _refusal(connection, statement, sqlstate.decode(), result)
     if lost is not None or len(results) < len(stages):
         raise ConnectionLost(outcome_unknown=query.statement.writes) from lost
+    connection.in_exchange = False
     rows = rows or _rows(connection.transformer, results[-1])
     if not rows_are_owners(query.statement, owner, rows):
         pgconn.finish()

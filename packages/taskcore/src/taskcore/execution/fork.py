@@ -1,0 +1,56 @@
+"""What a child process must not touch: the sockets of connections that its parent opened.
+
+Parent and child share those sockets. What either of them reads is lost to the other, and libpq's
+good-bye in the child would end the parent's session. So, in the child, each descriptor is pointed
+at /dev/null before any other code runs, and every open database drops its pool.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Protocol
+from weakref import WeakSet
+
+
+class _Inheritable(Protocol):
+    def _after_fork(self) -> object:
+        """Become usable in the child, or refuse to be used; return what must not be deleted."""
+
+
+_databases: WeakSet[_Inheritable] = WeakSet()
+# Descriptor to identity of its socket: an entry of a socket that was closed is harmless, because
+# what has its number today has another identity. It stays until the number is used again.
+_sockets: dict[int, tuple[int, int]] = {}
+# Deleting a pool of the parent's takes locks and waits for threads that are not in the child.
+_kept: list[object] = []
+
+
+def remember_database(database: _Inheritable) -> None:
+    """Call its `_after_fork` in each child."""
+    _databases.add(database)
+
+
+def remember_socket(descriptor: int) -> None:
+    """Neutralise the socket of a connection, or a duplicate of it, in each child."""
+    _sockets[descriptor] = _identity(descriptor)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _in_child() -> None:
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for descriptor, identity in _sockets.items():
+        with suppress(OSError):
+            if _identity(descriptor) == identity:
+                os.dup2(null, descriptor, inheritable=False)
+    os.close(null)
+    _sockets.clear()
+    _kept.extend([database._after_fork() for database in list(_databases)])
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
