@@ -196,8 +196,8 @@ def test_a_crossed_answer_without_rows_is_seen_by_its_binding(
     make_user: Callable[[], str],
 ) -> None:
     """An empty list for an owner who has tasks, and a list of tasks for one who has none."""
-    alice, nobodys = next(iter(tasks)), make_user()
-    outcomes = _at_once(crossed_url, crossing_proxy, list_tasks(alice), list_tasks(nobodys))
+    alice, newcomer = next(iter(tasks)), make_user()
+    outcomes = _at_once(crossed_url, crossing_proxy, list_tasks(alice), list_tasks(newcomer))
     assert [len(outcome) for outcome in outcomes[:2]] == [1, 0]
     assert [type(error) for error in outcomes[2:4]] == [IsolationBroken, IsolationBroken]
     assert [len(outcome) for outcome in outcomes[4:]] == [1, 0]

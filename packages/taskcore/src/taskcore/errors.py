@@ -21,7 +21,8 @@
     ├── RowRefused                     row-level security stopped a row that the WHERE let pass
     ├── IsolationBroken                an answer was for another owner; nothing of it is returned
     ├── SessionRefused                 the caller's session cannot hold the tenant role
-    ├── DatabaseClosed                 used before open() or after close()
+    ├── DatabaseClosed                 not open here: before open(), after close(), in another event
+    │                                  loop than the one that opened it, or in a forked child
     ├── DatabaseFault                  a database error that no other class describes
     ├── SchemaError                    a migration or a check of the schema failed
     │   ├── UnknownRevision
