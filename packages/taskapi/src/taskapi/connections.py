@@ -19,7 +19,7 @@ _RESERVE = 64
 _LEAST = 16
 _SECONDS_BETWEEN_WARNINGS = 60.0
 # A sweep that comes later than this was held up by this process, and not by its clients.
-_LONGEST_TICK = 1.0
+LONGEST_TICK = 1.0
 
 
 class Connection(Protocol):
@@ -62,7 +62,7 @@ class Connections(ServerState):
     def sweep(self) -> None:
         """Let the clocks of all connections go on; called about twice a second."""
         now = monotonic()
-        seconds = min(now - self._swept_at, _LONGEST_TICK)
+        seconds = min(now - self._swept_at, LONGEST_TICK)
         self._swept_at = now
         for connection in tuple(self.open):
             connection.tick(seconds)

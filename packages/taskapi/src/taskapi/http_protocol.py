@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from . import problems
-from .connections import Connections
+from .connections import LONGEST_TICK, Connections
 from .logs import REFUSED_WITH, log_refusal
 from .problems import HEADERS_TOO_LARGE, MALFORMED_REQUEST, REQUEST_TIMEOUT, Kind, Problem
 from .request_id import REQUEST_ID, new_request_id
@@ -27,8 +27,8 @@ from .telemetry import count_problem
 _PART = 4096
 # The least that frames a chunk of a body: one digit and two line breaks.
 _CHUNK_FRAME = 5
-# Time is counted in ticks. The first tick of a wait may be the rest of one that had begun before.
-_BEGUN = -0.5
+# Time is counted in ticks. The first of a wait began before it, so the longest is not counted.
+_BEGUN = -LONGEST_TICK
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -144,7 +144,8 @@ class HttpProtocol(HttpToolsProtocol):
                 raise Problem(MALFORMED_REQUEST)
             self._is_upgrade = True
             return
-        super().on_headers_complete()
+        # Not super(), which takes longer: this runs for each request.
+        HttpToolsProtocol.on_headers_complete(self)
         self._in_body = True
         self._waited = _BEGUN
         # Promise: trailer fields are never headers. The parser reports them as it does header
@@ -165,7 +166,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._fields + len(self.headers) > self.FIELDS:
             raise Problem(HEADERS_TOO_LARGE)
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
         self._section = self._body = self._fields = 0
         self._in_body = False
         self._read = self.scope
@@ -206,7 +207,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._waited += seconds
         if self._waited <= limit:
             return
-        if self._answered:
+        if self._answered or self.transport.is_closing():
             self.transport.close()
         else:
             self._refuse(REQUEST_TIMEOUT)
@@ -223,7 +224,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self.pipeline and self.pipeline[0][0] is refused:
             self.pipeline.popleft()
         elif refused.response_complete:
-            self.transport.close()
+            self._linger()
         elif refused.response_started:
             refused.keep_alive = False
         else:
@@ -235,7 +236,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         was_last = not self.pipeline
-        super().on_response_complete()
+        HttpToolsProtocol.on_response_complete(self)
         if was_last and not self.transport.is_closing():
             self.all.silent[self] = None
             if self._refusal is not None:
@@ -256,6 +257,10 @@ class HttpProtocol(HttpToolsProtocol):
             lines += [name, b": ", value, b"\r\n"]
         lines += [b"x-request-id: ", request_id.encode(), b"\r\nconnection: close\r\n\r\n"]
         self.transport.write(b"".join([*lines, response.body]))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close, but read on until the client has done so too or the time for it is over."""
         self._answered = True
         self._waited = _BEGUN
         self.all.silent[self] = None
