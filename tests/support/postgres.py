@@ -16,7 +16,13 @@ from taskcore import embedded, migrations
 
 VERSION = int(os.environ.get("TASKCORE_TEST_PG", "18"))
 # What the tests write need not survive the machine.
-SETTINGS = {"fsync": "off", "synchronous_commit": "off", "max_connections": "300"}
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "max_connections": "300",
+    # For passwords set from now on. 4096 rounds are half of what each connection costs.
+    "scram_iterations": "1",
+}
 
 _numbers = count()
 
@@ -67,6 +73,8 @@ def migrated(postgres: embedded.Server) -> str:
             admin.execute(f"DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)".encode())
             admin.execute(f"CREATE DATABASE {unfinished}".encode())
             migrations.upgrade(postgres.url_for(unfinished))
+            password = sql.Literal(admin.info.password)
+            admin.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
             admin.execute(f"ALTER DATABASE {unfinished} RENAME TO {name}".encode())
     return name
 
