@@ -19,9 +19,11 @@ GIVEN = "?options=-c%20work_mem%3D7MB%20-c%20search_path%3Dpublic"
 
 
 def of_the_pool(url: str, **settings: bool) -> Any:
-    with Database(url, min_size=1, max_size=1, **settings) as database:
-        with pool_connection(database) as connection:
-            return connection.execute(SHOW).fetchone()
+    with (
+        Database(url, min_size=1, max_size=1, **settings) as database,
+        pool_connection(database) as connection,
+    ):
+        return connection.execute(SHOW).fetchone()
 
 
 def of_migrations(url: str) -> object:
