@@ -9,19 +9,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from core.batches import Batches, Hanging, add_tasks, in_batches
 from support.counting_proxy import CountingProxy
 from support.drivers import DRIVERS, Run
 from taskcore import (
     AsyncDatabase,
     ConnectionLost,
     DeadlineExceeded,
-    Op,
     TaskRead,
     UnknownUser,
     list_tasks,
 )
 from taskcore.execution import wire
-from taskcore.execution.op import Row
 from taskcore.execution.wire import BATCH
 from taskcore.tasks.fields import read_tasks
 
@@ -29,54 +28,6 @@ ONE: dict[str, Any] = {"min_size": 1, "max_size": 1}
 # More than the sockets between PostgreSQL and a test hold: 20 MB.
 LONG = 10_000
 MANY = 2_000
-
-
-class Batches:
-    """A sink that keeps what it takes, for both drivers."""
-
-    def __init__(self, then: Callable[[], object] = lambda: None, *, awaited: bool) -> None:
-        self.taken: list[list[Row]] = []
-        self.restarts = 0
-        self.awaited = awaited
-        self._then = then
-
-    @property
-    def rows(self) -> list[Row]:
-        return [row for batch in self.taken for row in batch]
-
-    def restart(self) -> None:
-        self.taken.clear()
-        self.restarts += 1
-
-    def take(self, rows: list[Row]) -> Any:
-        self.taken.append(rows)
-        self._then()
-        return asyncio.sleep(0) if self.awaited else None
-
-
-class Hanging(Batches):
-    """A sink that never has taken its batch."""
-
-    def __init__(self) -> None:
-        super().__init__(awaited=True)
-        self.began = asyncio.Event()
-
-    async def take(self, rows: list[Row]) -> None:
-        self.began.set()
-        await asyncio.Event().wait()
-
-
-def in_batches(owner: str, sink: Batches) -> Op[list[Row]]:
-    return list_tasks(owner).with_result(list, sink)
-
-
-def add_tasks(admin: psycopg.Connection, owner: str, number: int, length: int = 10) -> None:
-    admin.execute(
-        "INSERT INTO tasks (user_id, id, title, description) "
-        "SELECT %s, gen_random_uuid(), 'task ' || n, repeat('x', %s) "
-        "FROM generate_series(1, %s) AS n",
-        [owner, length, number],
-    )
 
 
 def whole(run: Run, owner: str) -> list[TaskRead]:

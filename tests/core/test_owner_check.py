@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import select, text
 
+from core.batches import Batches, add_tasks, in_batches
 from core.isolation_attempts import ATTEMPTS, Admin, new_task, new_user
 from support.crossing_proxy import CrossingProxy
 from support.drivers import DRIVERS, Driver, Runner
@@ -30,8 +31,10 @@ from taskcore import (
     get_task,
     list_tasks,
 )
-from taskcore.execution import owner_check
+from taskcore.execution import owner_check, wire
 from taskcore.execution.op import Row, Statement, Steps, rows
+from taskcore.execution.wire import BATCH
+from taskcore.tasks.fields import TASK_COLUMNS
 
 LOGGER = "taskcore.execution.owner_check"
 
@@ -247,3 +250,23 @@ def test_every_statement_that_returns_rows_of_tasks_names_their_owner() -> None:
 def test_rows_are_compared_in_number_of_columns_and_in_owner(found: Any, right: bool) -> None:
     statement = Statement(select(Task.__table__.c.user_id))
     assert owner_check.rows_are_owners(statement, "a", found) is right
+
+
+@pytest.mark.usefixtures("locks_off")
+@pytest.mark.parametrize("name", DRIVERS)
+def test_no_batch_of_another_owner_reaches_a_sink(
+    name: str, own_url: str, admin_of_own: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = new_user(admin_of_own), new_user(admin_of_own)
+    for owner in (alice, bob):  # Bob's are newer, so they come first
+        add_tasks(admin_of_own, owner, 2 * BATCH)
+    sink = Batches(awaited=name == "AsyncDatabase")
+    with DRIVERS[name](own_url) as run:
+        with pytest.raises(IsolationBroken):
+            run(in_batches(alice, sink))
+        assert sink.rows == []
+        # The control: without the check, the first batches are Bob's.
+        monkeypatch.setattr(wire, "rows_are_owners", lambda *_: True)
+        run(in_batches(alice, sink))
+    owner_column = TASK_COLUMNS.index("user_id")
+    assert {row[owner_column] for row in sink.rows} == {alice, bob}
