@@ -65,6 +65,8 @@ def test_a_refused_token_sends_nothing_to_the_database(
 ) -> None:
     with serve(counted_url) as api, api.client() as client, api.client(alice) as known:
         assert known.get("/api/tasks").status_code == 200
+        # Readiness has a connection of its own, which may still be opening.
+        assert client.get("/health/ready").status_code == 200
         counting_proxy.forget()
         connections = counting_proxy.connections
         for name in BAD_TOKENS:

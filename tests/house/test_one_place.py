@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 from psycopg import errors
 
-import taskcore
 from taskcore import tenancy
 
 PACKAGES = Path(__file__).parents[2] / "packages"
-CORE = Path(taskcore.__file__).parent
+CORE = PACKAGES / "taskcore" / "src" / "taskcore"
 VERSIONS = sorted((CORE / "migrations" / "versions").glob("r*.py"))
 OURS = ("taskcore", "taskapi", "taskcli")
 # The names of the second lock. Docstrings are not searched, because sentences may contain a name.
