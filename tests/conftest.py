@@ -6,6 +6,7 @@ What only one folder uses is in that folder's conftest.py.
 from __future__ import annotations
 
 import os
+import signal
 import ssl
 from collections.abc import Iterator
 from functools import cache
@@ -47,6 +48,7 @@ def _one_tls_context() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         yield
+
 
 # A shell starts its background processes with SIGINT ignored, and every process that a test starts
 # would inherit that.
