@@ -16,7 +16,9 @@ from taskcore import migrations
 def test_a_migration_gives_up_on_a_lock_and_no_request_fails(
     cli: Cli, own_url: str, code_ahead: CodeAhead, serve: Serve, figure: Figure
 ) -> None:
-    ahead = code_ahead("ALTER TABLE tasks ADD COLUMN note text", "ALTER TABLE tasks DROP note")
+    ahead = code_ahead(
+        "ALTER TABLE public.tasks ADD COLUMN note text", "ALTER TABLE public.tasks DROP note"
+    )
     run_sql(own_url, "INSERT INTO users (id) VALUES ('alice')")
     with serve(own_url) as api, steady_requests(api.base, "alice") as seen:
         seen.wait_for_more()

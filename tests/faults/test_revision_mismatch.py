@@ -14,7 +14,10 @@ from support.http_contract import create
 from support.polling import wait_until
 from support.sql import fetch_column, run_sql
 
-ADDING = ("ALTER TABLE tasks ADD COLUMN note text", "ALTER TABLE tasks DROP COLUMN note")
+ADDING = (
+    "ALTER TABLE public.tasks ADD COLUMN note text",
+    "ALTER TABLE public.tasks DROP COLUMN note",
+)
 SUCCESS = {(200, ""), (201, "")}
 
 
