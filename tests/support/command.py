@@ -6,6 +6,7 @@ test says `started_for_real`.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -99,6 +100,10 @@ class Cli:
             pass_fds=descriptors,
         )
         self._started.append(process)
+        # A process that logs more than a pipe holds would wait for a test that reads at its end.
+        if sys.platform == "linux":
+            for pipe in filter(None, (process.stdout, process.stderr)):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1024 * 1024)
         return process
 
     def on_terminal(self, *arguments: object, typed: str = "", **variables: str) -> Done:
