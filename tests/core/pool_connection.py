@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 from taskcore import Database
-from taskcore.execution.wire import Connection
+from taskcore.execution.connection import Connection
 
 
 @contextmanager
