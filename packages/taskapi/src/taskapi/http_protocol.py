@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
@@ -17,6 +18,7 @@ from uvicorn.server import ServerState
 
 from . import problems
 from .connections import LONGEST_TICK, Connections
+from .http_response import ResponseCycle
 from .logs import REFUSED_WITH, log_refusal
 from .problems import HEADERS_TOO_LARGE, MALFORMED_REQUEST, REQUEST_TIMEOUT, Kind, Problem
 from .request_id import REQUEST_ID, new_request_id
@@ -144,14 +146,43 @@ class HttpProtocol(HttpToolsProtocol):
                 raise Problem(MALFORMED_REQUEST)
             self._is_upgrade = True
             return
-        # Not super(), which takes longer: this runs for each request.
-        HttpToolsProtocol.on_headers_complete(self)
+        self._start_request(version)
         self._in_body = True
         self._waited = _BEGUN
         # Promise: trailer fields are never headers. The parser reports them as it does header
         # fields; they go into a list that nothing reads, and are counted there.
         self._fields = len(fields)
         self.headers = []
+
+    def _start_request(self, version: str) -> None:
+        """Start the application, as uvicorn does, with responses that are written at once."""
+        scope = cast("dict[str, Any]", self.scope)
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = ResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.all.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._section -= len(body)
