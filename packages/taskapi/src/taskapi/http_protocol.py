@@ -41,8 +41,8 @@ class HttpProtocol(HttpToolsProtocol):
     SECTION_BYTES = 64 * 1024
     FIELDS = 100
     # Promise: a client that is late gets 408. The first header section of a connection is due after
-    # this time, that of a later request so long after its first byte (until then uvicorn's own
-    # limit for idle connections applies).
+    # this time, that of a later request so long after its first byte (until then the limit for
+    # idle connections applies).
     HEADER_SECONDS = 10.0
     BODY_SECONDS = 20.0
     BODY_BYTES_PER_SECOND = 16 * 1024
@@ -93,7 +93,8 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        self._unset_keepalive_if_required()
+        if self.scope is self._read and not self._section:
+            self._waited = _BEGUN  # until now it was idle after a request
         if len(data) <= _PART and self._section + len(data) <= self.SECTION_BYTES:
             self._parse(data)
         else:
@@ -225,6 +226,7 @@ class HttpProtocol(HttpToolsProtocol):
     # Promise: a client that is late gets 408.
 
     def tick(self, seconds: float) -> None:
+        idle = False
         if self._answered:
             limit = self.LINGER_SECONDS
         elif self._refusal is not None or self.flow.read_paused:
@@ -233,12 +235,15 @@ class HttpProtocol(HttpToolsProtocol):
             limit = self.BODY_SECONDS + self._body / self.BODY_BYTES_PER_SECOND
         elif self._section or self.scope is not self._read:
             limit = self.HEADER_SECONDS
+        elif self.cycle is None or self.cycle.response_complete:
+            limit = self.timeout_keep_alive
+            idle = True
         else:
             return
         self._waited += seconds
         if self._waited <= limit:
             return
-        if self._answered or self.transport.is_closing():
+        if idle or self._answered or self.transport.is_closing():
             self.transport.close()
         else:
             self._refuse(REQUEST_TIMEOUT)
@@ -266,12 +271,19 @@ class HttpProtocol(HttpToolsProtocol):
             self._answer(scope.setdefault(REQUEST_ID, new_request_id()))
 
     def on_response_complete(self) -> None:
-        was_last = not self.pipeline
-        HttpToolsProtocol.on_response_complete(self)
-        if was_last and not self.transport.is_closing():
-            self.all.silent[self] = None
-            if self._refusal is not None:
-                self._answer()
+        # As uvicorn's own, but without a timer for each idle connection: `tick` closes those.
+        self.all.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        if not self._in_body:
+            self._waited = _BEGUN
+        self.all.silent[self] = None
+        if self._refusal is not None:
+            self._answer()
 
     def _answer(self, request_id: str | None = None) -> None:
         """Answer with the refusal. Without a request id, the application knows of no request."""

@@ -7,7 +7,7 @@ moves from one to the next in a single call into C, which nothing can interrupt:
 could be left wrong, and no thread but those that are connecting. A loan is given back by one call
 that was prepared before it.
 
-psycopg_pool's pool takes locks in Python code; an exception there left them locked for good.
+psycopg_pool takes locks in Python code; an exception there left them locked for good.
 """
 
 from __future__ import annotations
