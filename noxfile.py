@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent
 SETTINGS = nox.project.load_toml("pyproject.toml")
 DISTRIBUTIONS = ("packages/taskcore", "packages/taskapi", "packages/taskcli")
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
+CLIENT_CONSTRAINTS = ROOT / "tests" / "typed_client" / "constraints.txt"
 LOWEST = ROOT / "tests" / "lowest.txt"
 
 # The tests that the built wheels are tried with, under tests/.
@@ -129,11 +130,18 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def typed_client(session: nox.Session) -> None:
-    """A strictly compiled client with types made from the OpenAPI document. Needs Node."""
+    """Strictly typed clients, made from the OpenAPI document by three generators. Needs Node."""
     node_packages(session, "typed_client")
+    # First, and with pins of its own: it needs an older typer than taskcli has.
+    session.install("--constraint", str(CLIENT_CONSTRAINTS), *group("client"))
     with session.chdir(ROOT / "tests" / "typed_client"):
         session.run("npm", "run", "build", external=True)
-    install_packages(session, "test")
+        session.run(
+            *("python", "-m", "openapi_python_client", "generate", "--overwrite"),
+            *("--fail-on-warning", "--config", "openapi-python-client.yaml"),
+            *("--path", "../../packages/taskapi/openapi.json", "--output-path", "build/python"),
+        )
+    install_packages(session, "lint")
     session.run("pytest", "tests/typed_client", *session.posargs)
 
 
@@ -185,20 +193,22 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def pins(session: nox.Session) -> None:
-    """Take newer versions: write tests/constraints.txt and tests/lowest.txt anew."""
+    """Take newer versions: write the files of pins in tests/ anew."""
     install(session, "uv")
-    here = [f"--editable=./{path}" for path in DISTRIBUTIONS]
+    here = with_embedded([f"--editable=./{path}" for path in DISTRIBUTIONS])
+    ours = ("test", "lint", "build", "docs", "matrix", "coverage", "mutants")
     wanted = {
-        CONSTRAINTS: ("highest", group("test", "lint", "build", "matrix", "coverage", "mutants")),
-        LOWEST: ("lowest-direct", group("test")),
+        CONSTRAINTS: ("highest", [*here, *group(*ours)]),
+        LOWEST: ("lowest-direct", [*here, *group("test")]),
+        CLIENT_CONSTRAINTS: ("highest", group("client")),
     }
-    for file, (resolution, tools) in wanted.items():
+    for file, (resolution, requirements) in wanted.items():
         header = [line for line in file.read_text().splitlines() if line.startswith("#")]
         with tempfile.TemporaryDirectory() as fresh:
             session.run("uv", "venv", "--quiet", "--python", "3.11", fresh)
             session.run(
                 *("uv", "pip", "install", "--quiet", "--python", fresh),
-                *("--resolution", resolution, *with_embedded(here), *tools),
+                *("--resolution", resolution, *requirements),
             )
             frozen = session.run(
                 *("uv", "pip", "freeze", "--quiet", "--exclude-editable", "--python", fresh),
