@@ -1,5 +1,6 @@
 """The checks: `nox` before every commit, `nox -s matrix` before a release, the rest by name."""
 
+import functools
 import os
 import shutil
 import sys
@@ -21,7 +22,13 @@ ROOT = Path(__file__).parent
 SETTINGS = nox.project.load_toml("pyproject.toml")
 DISTRIBUTIONS = ("packages/taskcore", "packages/taskapi", "packages/taskcli")
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
+CLIENT_CONSTRAINTS = ROOT / "tests" / "typed_client" / "constraints.txt"
+OPENAPI = "packages/taskapi/openapi.json"
 LOWEST = ROOT / "tests" / "lowest.txt"
+
+PYTHONS = nox.project.python_versions(
+    nox.project.load_toml(ROOT / DISTRIBUTIONS[0] / "pyproject.toml")
+)
 
 # The tests that the built wheels are tried with, under tests/.
 SMOKE = (
@@ -79,25 +86,43 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def wheels(session: nox.Session) -> None:
     """The wheels, each built from its sdist, tested without the source tree."""
-    install(session, *group("build"))
+    install(session, "uv", *group("build"))
     with tempfile.TemporaryDirectory() as outside:
-        built = []
-        for path in DISTRIBUTIONS:
-            dist = Path(outside, "dist", Path(path).name)
-            session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), path)
-            built += [str(wheel) for wheel in dist.glob("*.whl")]
-        shutil.copy(ROOT / "pyproject.toml", outside)
-        copied = Path(outside, "tests")
-        left = shutil.ignore_patterns("house", "e2e", "node_modules", "__pycache__")
-        shutil.copytree(ROOT / "tests", copied, ignore=left)
-        with session.chdir(outside):
-            # First with nothing else installed: the wheels declare what they need.
-            install(session, *built)
-            session.run("python", "-c", "import taskcore, taskapi, taskcli")
-            session.run("taskcli", "--version")
+        built = build_distributions(session, ROOT, Path(outside, "dist"))
+        try_wheels(session, built, Path(outside), f"{session.bin}/python")
 
-            install(session, *group("test"), *with_embedded(built))
-            session.run("pytest", *(str(path) for path in smoke(session, copied)))
+
+def build_distributions(session: nox.Session, root: Path, dist: Path) -> list[str]:
+    """Build the distributions of a tree; return their wheels in the order of DISTRIBUTIONS."""
+    built: list[str] = []
+    for path in DISTRIBUTIONS:
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), root / path)
+        built += [str(wheel) for wheel in dist.glob("*.whl") if str(wheel) not in built]
+    return built
+
+
+def try_wheels(session: nox.Session, built: list[str], outside: Path, python: str) -> Path:
+    """Try the wheels with this Python, in a folder outside; return their environment."""
+    folder = outside / f"with-{Path(python).name}"
+    environment = folder / "environment"
+    left = shutil.ignore_patterns("house", "e2e", "node_modules", "__pycache__")
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=left)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    # A Python that is missing is an error.
+    found_only = {"UV_PYTHON_DOWNLOADS": "never"}
+    into = ("uv", "pip", "install", "--quiet", "--python", str(environment))
+    pinned = ("--constraint", str(CONSTRAINTS))
+    with session.chdir(folder):
+        session.run("uv", "venv", "--quiet", "--python", python, str(environment), env=found_only)
+        # First with nothing else installed: the wheels declare what they need.
+        session.run(*into, *pinned, *built)
+        run = functools.partial(session.run, external=True)
+        run(environment / "bin" / "python", "-c", "import taskcore, taskapi, taskcli")
+        run(environment / "bin" / "taskcli", "--version")
+
+        session.run(*into, *pinned, *group("test"), *with_embedded(built))
+        run(environment / "bin" / "pytest", *smoke(session, folder / "tests"))
+    return environment
 
 
 def smoke(session: nox.Session, folder: Path) -> Iterator[Path]:
@@ -107,6 +132,27 @@ def smoke(session: nox.Session, folder: Path) -> Iterator[Path]:
         if not found:
             session.error(f"no test matches {pattern}")
         yield from found
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """All of a release up to the upload: nox -s release -- 1.2.3. Needs each Python."""
+    if len(session.posargs) != 1:
+        session.error("name the version: nox -s release -- 1.2.3")
+    (version,) = session.posargs
+    install(session, "uv", *group("build"))
+    tool = "packages/tools/release.py"
+    with tempfile.TemporaryDirectory() as outside:
+        tree, dist = Path(outside, "tree"), Path(outside, "dist")
+        session.run("python", tool, "prepare", version, tree)
+        built = build_distributions(session, tree, dist)
+        session.run("twine", "check", "--strict", *sorted(dist.iterdir()))
+        for python in PYTHONS:
+            environment = try_wheels(session, built, Path(outside), python)
+        document = (environment / "bin" / "python", "-m", "taskapi.openapi")
+        if session.run(*document, external=True, silent=True) != (tree / OPENAPI).read_text():
+            session.error(f"{OPENAPI} is not what the wheels make")
+        session.run("python", tool, "finish", version, tree, dist)
 
 
 @nox.session(default=False)
@@ -129,11 +175,18 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def typed_client(session: nox.Session) -> None:
-    """A strictly compiled client with types made from the OpenAPI document. Needs Node."""
+    """Strictly typed clients, made from the OpenAPI document by three generators. Needs Node."""
     node_packages(session, "typed_client")
+    # First, and with pins of its own: it needs an older typer than taskcli has.
+    session.install("--constraint", str(CLIENT_CONSTRAINTS), *group("client"))
     with session.chdir(ROOT / "tests" / "typed_client"):
         session.run("npm", "run", "build", external=True)
-    install_packages(session, "test")
+        session.run(
+            *("python", "-m", "openapi_python_client", "generate", "--overwrite"),
+            *("--fail-on-warning", "--config", "openapi-python-client.yaml"),
+            *("--path", "../../packages/taskapi/openapi.json", "--output-path", "build/python"),
+        )
+    install_packages(session, "lint")
     session.run("pytest", "tests/typed_client", *session.posargs)
 
 
@@ -185,20 +238,22 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def pins(session: nox.Session) -> None:
-    """Take newer versions: write tests/constraints.txt and tests/lowest.txt anew."""
+    """Take newer versions: write the files of pins in tests/ anew."""
     install(session, "uv")
-    here = [f"--editable=./{path}" for path in DISTRIBUTIONS]
+    here = with_embedded([f"--editable=./{path}" for path in DISTRIBUTIONS])
+    ours = ("test", "lint", "build", "docs", "matrix", "coverage", "mutants")
     wanted = {
-        CONSTRAINTS: ("highest", group("test", "lint", "build", "matrix", "coverage", "mutants")),
-        LOWEST: ("lowest-direct", group("test")),
+        CONSTRAINTS: ("highest", [*here, *group(*ours)]),
+        LOWEST: ("lowest-direct", [*here, *group("test")]),
+        CLIENT_CONSTRAINTS: ("highest", group("client")),
     }
-    for file, (resolution, tools) in wanted.items():
+    for file, (resolution, requirements) in wanted.items():
         header = [line for line in file.read_text().splitlines() if line.startswith("#")]
         with tempfile.TemporaryDirectory() as fresh:
             session.run("uv", "venv", "--quiet", "--python", "3.11", fresh)
             session.run(
                 *("uv", "pip", "install", "--quiet", "--python", fresh),
-                *("--resolution", resolution, *with_embedded(here), *tools),
+                *("--resolution", resolution, *requirements),
             )
             frozen = session.run(
                 *("uv", "pip", "freeze", "--quiet", "--exclude-editable", "--python", fresh),

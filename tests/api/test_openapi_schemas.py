@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import httpx
@@ -101,6 +101,27 @@ def test_a_completion_is_accepted_if_its_schema_allows_it(
     )
     assert answer.status_code == status
     assert allows("TaskCompletion", body) == (status == 200)
+
+
+def booleans_as_schemas(node: object) -> Iterator[str]:
+    """The places where a schema is written as `true` or `false`."""
+    if isinstance(node, dict):
+        for keyword in ("properties", "not", "items", "additionalProperties"):
+            value = node.get(keyword)
+            inner = value.values() if keyword == "properties" and value else [value]
+            if any(isinstance(schema, bool) for schema in inner):
+                yield keyword
+    for child in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    ):
+        yield from booleans_as_schemas(child)
+
+
+def test_no_schema_is_a_boolean_because_some_generators_cannot_read_it(document: Json) -> None:
+    assert list(booleans_as_schemas(document)) == []
+    # Control: it is found in each of its places.
+    assert list(booleans_as_schemas([{"not": {"properties": {"a": False}}}])) == ["properties"]
+    assert list(booleans_as_schemas({"items": {"not": True}})) == ["not"]
 
 
 def test_only_a_completion_may_have_no_body(document: Json) -> None:

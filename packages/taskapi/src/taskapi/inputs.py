@@ -50,11 +50,10 @@ class HeaderInput(params.Header):  # type: ignore[misc]
         take: TakeFromRequest,
         *,
         description: str,
-        schema: Mapping[str, Any] | None = None,
-        **constraints: Any,
+        schema: Mapping[str, Any],
     ) -> None:
-        """`schema` replaces in OpenAPI the schema of the parameter's type."""
-        super().__init__(alias=name, description=description, **constraints)
+        """`schema` replaces in OpenAPI the schema of the parameter's type, which may be None."""
+        super().__init__(alias=name, description=description)
         self.take = take
         _replace_schema(self, schema)
 
@@ -163,9 +162,12 @@ IdempotencyKey = Annotated[
         "Idempotency-Key",
         _idempotency_key,
         description="A create sent again with its key answers with the task that it made.",
-        min_length=1,
-        max_length=IDEMPOTENCY_KEY_MAX_LENGTH,
-        pattern=IDEMPOTENCY_KEY_PATTERN,
+        schema={
+            "type": "string",
+            "minLength": 1,
+            "maxLength": IDEMPOTENCY_KEY_MAX_LENGTH,
+            "pattern": IDEMPOTENCY_KEY_PATTERN,
+        },
     ),
 ]
 IfMatch = Annotated[

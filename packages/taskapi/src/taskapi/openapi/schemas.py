@@ -31,7 +31,8 @@ def make_exact(schemas: _Json) -> None:
     for field in schemas["TaskCreate"]["properties"].values():
         if "default" in field:
             field["description"] = f"{json.dumps(field.pop('default'))} if absent."
-    # At least one property. With anyOf, generators would make a type that accepts anything.
+    # At least one property. minProperties would count unknown ones, and with anyOf generators make
+    # a type that accepts anything.
     schemas["TaskUpdate"]["not"] = _without(*schemas["TaskUpdate"]["properties"])
     schemas["TaskCompletion"] |= {
         "title": "TaskCompletion",
@@ -50,7 +51,8 @@ def _task(schema: _Json) -> _Json:
 
 
 def _without(*fields: str) -> _Json:
-    return {"properties": dict.fromkeys(fields, False)}
+    # {"not": {}} is what `false` means, which some generators cannot read.
+    return {"properties": {name: {"not": {}} for name in fields}}
 
 
 _CHECKS = {

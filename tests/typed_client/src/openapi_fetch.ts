@@ -1,6 +1,6 @@
 // A frontend's use of the six endpoints, written against the types of the OpenAPI document only.
 //
-// Usage: node build/src/crud.js BASE_URL TOKEN. It prints nothing, or the failed assertion.
+// Usage: node build/openapi_fetch.js BASE_URL TOKEN. It prints nothing, or the failed assertion.
 
 import assert from "node:assert/strict";
 import { argv } from "node:process";
