@@ -116,6 +116,7 @@ USED: dict[str, tuple[Make, tuple[str, ...]]] = {
     "with more members": (lambda: jwk("EdDSA", x5c=["x"], x5u="http://x", created=1), ("EdDSA",)),
     "ES512": (lambda: jwk("ES512"), ("ES512",)),
     "PS256": (lambda: jwk("PS256"), ("PS256",)),
+    "RSA with the member of another kty": (lambda: jwk("RS256", crv="P-256"), ("RS256",)),
     "RSA, not bound": (
         lambda: {name: value for name, value in jwk("RS256").items() if name != "alg"},
         ("RS256", "PS256"),
