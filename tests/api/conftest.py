@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.authenticators import OpenAuthenticator
+from api.authenticators import OpenAuthenticator, new_authenticator
 from api.jwks_server import JwksServer
 from api.local_authenticators import Authenticators, opened_authenticators
 from api.loop_clock import Clock
@@ -89,8 +89,8 @@ async def open_authenticator() -> AsyncIterator[OpenAuthenticator]:
     async with AsyncExitStack() as stack:
 
         async def opened(**terms: Any) -> Authenticator:
-            authenticator = Authenticator(
-                **{"secrets": [], "jwks_claims": RequiredClaims(BASE, BASE), **terms}
+            authenticator = new_authenticator(
+                **{"jwks_claims": RequiredClaims(BASE, BASE), **terms}
             )
             await authenticator.open()
             stack.push_async_callback(authenticator.close)

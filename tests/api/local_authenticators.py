@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
+from api.authenticators import new_authenticator
 from api.jwks_server import JwksServer
 from api.refused_tokens import SIGNERS, Attack, Sent, bearer
 from api.tokens import ALGORITHMS, BASE, jwk
@@ -66,7 +67,7 @@ def opened_authenticators() -> Iterator[Authenticators]:
     ):
         by_methods = {}
         for auth_methods in CHOICES:
-            authenticator = Authenticator(
+            authenticator = new_authenticator(
                 secrets=[SECRET] if "secret" in auth_methods else [],
                 keys_url=keys.url if "keys" in auth_methods else None,
                 jwks_claims=RequiredClaims(BASE, BASE),

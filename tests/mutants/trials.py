@@ -22,6 +22,9 @@ import pytest
 # Fixtures that start PostgreSQL, which would take longer than everything else.
 _DATABASES = {"postgres", "cluster"}
 
+# A test that is found to fail within so many seconds is the first for the next mutants.
+_SOON = 3.0
+
 
 class Outcome(NamedTuple):
     """What became of one run: `failed` is None if every test has passed."""
@@ -69,7 +72,7 @@ class Trials:
     def run(self) -> Outcome:
         """Run the tests until the first that fails."""
         outcome = self._forked(self._limit)
-        if outcome.failed is not None and "::" in outcome.failed:
+        if outcome.failed is not None and "::" in outcome.failed and outcome.seconds < _SOON:
             self._first = [outcome.failed, *(x for x in self._first if x != outcome.failed)][:50]
         return outcome
 
