@@ -54,6 +54,11 @@ def modulus_of(key: dict[str, Any]) -> int:
     return int(numbers.n)
 
 
+def without_small_factors(start: int) -> int:
+    """The first number from here on that is a product of large primes only."""
+    return next(n for n in range(start, start + 10_000) if math.gcd(n, M) == 1)
+
+
 def multiple(factor: int) -> int:
     return factor * modulus_of(jwk("RS256"))
 
@@ -98,8 +103,20 @@ async def test_a_token_of_a_roca_key(
 @given(st.integers(2**2047, 2**2048 - 10_000))
 def test_other_moduli_count(start: int) -> None:
     """What a modulus of another generator looks like modulo small primes; 1 in 2**28 is refused."""
-    modulus = next(n for n in range(start, start + 10_000) if math.gcd(n, M) == 1)
-    assert set(parse(as_json({"keys": [rsa_jwk(modulus)]}))) == {"bad"}
+    assert set(parse(as_json({"keys": [rsa_jwk(without_small_factors(start))]}))) == {"bad"}
+
+
+@pytest.mark.parametrize("bits", [1024, 2047])
+def test_a_short_modulus_is_no_key(bits: int) -> None:
+    assert_weak(rsa_jwk(without_small_factors(2**bits - 10_000)))
+
+
+@pytest.mark.parametrize("bits", [2048, 2049, 3072, 4096])
+def test_a_modulus_may_be_longer(bits: int) -> None:
+    """The control of the short ones."""
+    key = rsa_jwk(without_small_factors(2**bits - 10_000))
+    assert modulus_of(key).bit_length() == bits
+    assert set(parse(as_json({"keys": [key]}))) == {"bad"}
 
 
 @pytest.mark.parametrize("exponent", [3, 17, 65537])

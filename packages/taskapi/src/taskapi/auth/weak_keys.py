@@ -15,7 +15,7 @@ _SMALL_PRIMES = [p for p in range(2, 168) if all(p % divisor for divisor in rang
 # The faulty generator of CVE-2017-15361 (ROCA) takes primes k * M + 65537**a mod M, where M is a
 # product of small primes. So each of its moduli is a power of 65537 modulo each of those primes.
 # For 17 of them not every number is one; another modulus fits all 17 with a chance of 2**-28.
-_POWERS = {p: frozenset(pow(65537, k, p) for k in range(p - 1)) for p in _SMALL_PRIMES[1:]}
+_POWERS = {p: frozenset(pow(65537, k, p) for k in range(p - 1)) for p in _SMALL_PRIMES}
 
 # Ed25519: the points (x, y) with -x**2 + y**2 = 1 + D * x**2 * y**2, modulo P.
 _P = 2**255 - 19
