@@ -13,6 +13,8 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
+from mutants.sql import ReplaceSql
+
 _NEVER_RAISED = "StopAsyncIteration"
 
 
@@ -44,11 +46,10 @@ def mutants(module: str, file: Path) -> Iterator[Mutant]:
 
 def _mutated(source: str) -> Iterator[str]:
     nodes = list(ast_nodes(get_ast(source)))
-    for name in operator_names():
-        operator_class = get_operator(name)
-        if operator_class.arguments():  # such as the names of variables: it has to be configured
-            continue
-        operator = operator_class()
+    classes = [get_operator(name) for name in operator_names()]
+    # Those with arguments need a configuration, such as the names of variables.
+    operators = [cls() for cls in classes if not cls.arguments()]
+    for operator in [*operators, ReplaceSql()]:
         positions = sum(len(list(operator.mutation_positions(node))) for node in nodes)
         for occurrence in range(positions):
             code = mutate_code(source, operator, occurrence)
@@ -72,7 +73,9 @@ def _behaviour(code: str) -> str | None:
         return None
     nothing = ast.Constant(value=None)
     for node in ast.walk(tree):
-        if isinstance(node, ast.AnnAssign):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = nothing  # a docstring
+        elif isinstance(node, ast.AnnAssign):
             node.annotation = nothing
         elif isinstance(node, ast.arg):
             node.annotation = None

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -22,8 +22,8 @@ import pytest
 # Fixtures that start PostgreSQL, which would take longer than everything else.
 _DATABASES = {"postgres", "cluster"}
 
-# A test that is found to fail within so many seconds is the first for the next mutants.
-_SOON = 3.0
+# A test that takes longer does not come first because it has killed a mutant.
+_SOON = 1.0
 
 
 class Outcome(NamedTuple):
@@ -33,13 +33,14 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-class _Selection:
-    """Runs tests without a database only, if asked to, and first those that failed lately."""
+class _Plugin:
+    """Leaves out tests with a database unless asked not to, sorts the others, and times them."""
 
-    def __init__(self, with_database: bool, first: Sequence[str], found: Path) -> None:
+    def __init__(self, with_database: bool, order: Mapping[str, float]) -> None:
         self._with_database = with_database
-        self._first = {name: number for number, name in enumerate(first)}
-        self._found = found
+        self._order = order
+        self.failed: str | None = None
+        self.seconds: dict[str, float] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -47,11 +48,13 @@ class _Selection:
             items[:] = [
                 item for item in items if _DATABASES.isdisjoint(getattr(item, "fixturenames", ()))
             ]
-        items.sort(key=lambda item: self._first.get(item.nodeid, len(self._first)))
+        items.sort(key=lambda item: self._order.get(item.nodeid, 0))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self._found.write_text(report.nodeid)
+            self.failed = report.nodeid
+        if report.when == "call":
+            self.seconds[report.nodeid] = report.duration
 
 
 class Trials:
@@ -61,36 +64,40 @@ class Trials:
         self._place = place
         self._tests = tests
         self._with_database = with_database
-        self._first: list[str] = []
+        # The fast tests come first, and before them those that have killed a mutant.
+        self._order: dict[str, float] = {}
+        self._killers = 0
         self.control = self._forked(None)
         if self.control.failed is None:
-            self._import_what_the_control_imported()
+            noted = json.loads((place / "noted").read_text())
+            self._import(noted["libraries"])
+            self._order = noted["seconds"]
             self.control = self._forked(None)
         # Other programs may need the machine too.
-        self._limit = 10 + 10 * self.control.seconds
+        self._limit = 10 + 5 * self.control.seconds
 
     def run(self) -> Outcome:
         """Run the tests until the first that fails."""
         outcome = self._forked(self._limit)
-        if outcome.failed is not None and "::" in outcome.failed and outcome.seconds < _SOON:
-            self._first = [outcome.failed, *(x for x in self._first if x != outcome.failed)][:50]
+        if self._order.get(outcome.failed or "", _SOON) < _SOON:
+            self._killers += 1
+            self._order[str(outcome.failed)] = -self._killers
         return outcome
 
     def _forked(self, limit: float | None) -> Outcome:
         assert threading.active_count() == 1, "a fork copies one thread only"
-        found = self._place / "failed"
-        found.write_text("before the first test")
+        (self._place / "failed").write_text("before the first test")
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            self._run_pytest(found)
+            self._run_pytest()
         code = _wait(pid, None if limit is None else started + limit)
         seconds = time.monotonic() - started
         if code is None:
             return Outcome("timeout", seconds)
-        return Outcome(found.read_text() if code else None, seconds)
+        return Outcome((self._place / "failed").read_text() if code else None, seconds)
 
-    def _run_pytest(self, found: Path) -> NoReturn:
+    def _run_pytest(self) -> NoReturn:
         code = 1
         try:
             os.setsid()
@@ -101,9 +108,12 @@ class Trials:
             arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
             # Reproducible; and assertions stay as they are, because their messages are not shown.
             arguments += ["--hypothesis-seed=0", "--assert=plain"]
-            selection = _Selection(self._with_database, self._first, found)
-            code = int(pytest.main([*arguments, *self._tests], [selection]))
-            (self._place / "imported").write_text(json.dumps(self._libraries()))
+            plugin = _Plugin(self._with_database, self._order)
+            code = int(pytest.main([*arguments, *self._tests], [plugin]))
+            if plugin.failed is not None:
+                (self._place / "failed").write_text(plugin.failed)
+            noted = {"libraries": self._libraries(), "seconds": plugin.seconds}
+            (self._place / "noted").write_text(json.dumps(noted))
         finally:
             sys.stdout.flush()
             os._exit(code)
@@ -118,8 +128,8 @@ class Trials:
             if file and not Path(file).is_relative_to(self._place) and name != "__main__"
         ]
 
-    def _import_what_the_control_imported(self) -> None:
-        for name in json.loads((self._place / "imported").read_text()):
+    def _import(self, names: Sequence[str]) -> None:
+        for name in names:
             if name not in sys.modules:
                 importlib.import_module(name)
         # pytest collects garbage at its end, and need not look at what the fork began with.
