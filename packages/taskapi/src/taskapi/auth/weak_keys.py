@@ -42,12 +42,11 @@ def _is_weak_point(encoded: bytes) -> bool:
     y = int.from_bytes(encoded, "little") & ~(1 << 255)
     if y >= _P:
         return True
-    xx = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P  # x squared
+    yy = y * y % _P
+    xx = (yy - 1) * pow(_D * yy + 1, -1, _P) % _P  # x squared
     if pow(xx, (_P - 1) // 2, _P) != 1:
         # x is 0, of which one point has order 1 and one has order 2; or there is no x.
         return True
-    for _ in range(3):  # double the point three times
-        yy = y * y % _P
-        y = (yy + xx) * pow(2 - yy + xx, -1, _P) % _P
-        xx = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
-    return y == 1
+    # Points of order 4 have y = 0. The double of a point has y = (yy + xx) / (2 - yy + xx), and is
+    # of order 4 if the point is of order 8. There is no other order up to the cofactor, 8.
+    return y == 0 or (yy + xx) % _P == 0
