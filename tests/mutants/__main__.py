@@ -52,8 +52,11 @@ def use_the_copy(place: Path) -> None:
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPATH"] = os.pathsep.join(sources)
-    os.environ["TASKCORE_TEST_PROFILE"] = "quick"
-    os.environ["TASKCORE_TEST_SERVERS"] = "no"
+    os.environ |= {
+        "TASKCORE_TEST_PROFILE": "quick",
+        "TASKCORE_TEST_SERVERS": "no",
+        "TASKCORE_TEST_WAIT": "5",
+    }
 
 
 def make_keys_of_tests() -> None:
