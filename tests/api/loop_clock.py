@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
@@ -18,8 +19,8 @@ class Clock:
         loop.time = lambda: self._real() + self._ahead  # type: ignore[method-assign]
 
     def stop(self) -> None:
-        """Let the time pass by `forward` only, and no timer be due before it."""
-        now = self._real()
+        """Let the time pass by `forward` only. It is a whole number now, so sums are exact."""
+        now = float(math.ceil(self._real()))
         self._real = lambda: now
 
     async def forward(self, seconds: float) -> None:
