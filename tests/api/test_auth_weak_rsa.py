@@ -38,7 +38,10 @@ def roca_prime() -> int:
 
 @cache
 def roca_key() -> rsa.RSAPrivateKey:
-    p, q, e = roca_prime(), roca_prime(), 65537
+    """A key whose modulus leaves 3 when it is divided by 4, as no power of 65537 does."""
+    p, e = roca_prime(), 65537
+    while (q := roca_prime()) % 4 == p % 4:
+        pass
     d = pow(e, -1, (p - 1) * (q - 1))
     public = rsa.RSAPublicNumbers(e, p * q)
     crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
@@ -64,9 +67,8 @@ def multiple(factor: int) -> int:
 
 
 MODULI: dict[str, Callable[[], int]] = {
-    "even": lambda: modulus_of(jwk("RS256")) + 1,
     "ROCA": lambda: roca_key().public_key().public_numbers().n,
-    **{f"a multiple of {p}": partial(multiple, p) for p in (3, 5, 7, 167)},
+    **{f"a multiple of {p}": partial(multiple, p) for p in (2, 3, 5, 7, 167)},
 }
 
 
