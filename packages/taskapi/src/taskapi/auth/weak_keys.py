@@ -49,4 +49,4 @@ def _is_weak_point(encoded: bytes) -> bool:
         return True
     # Points of order 4 have y = 0. The double of a point has y = (yy + xx) / (2 - yy + xx), and is
     # of order 4 if the point is of order 8. There is no other order up to the cofactor, 8.
-    return y == 0 or (yy + xx) % _P == 0
+    return y == 0 or yy + xx == _P
