@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import closing
 
@@ -212,6 +213,25 @@ async def test_the_log_says_why_a_fetch_failed_and_whether_there_are_keys(
         "the keys could not be fetched (RemoteProtocolError)",
         "the keys could not be fetched (the set has no usable key); there are none",
     ]
+
+
+@pytest.mark.parametrize("during_a_fetch", [True, False])
+async def test_nothing_is_fetched_after_the_end(
+    during_a_fetch: bool, jwks_server: JwksServer, clock: Clock
+) -> None:
+    clock.stop()
+    watched = Watched(jwks_server.url, jwks_server, clock)
+    await watched.jwks.open()
+    assert await watched.fetches() == 1
+    if during_a_fetch:
+        jwks_server.hang()
+        await clock.forward(480)
+        await clock.wait_until(lambda: len(jwks_server.requests) == 2)
+    assert len(asyncio.all_tasks()) == 2 + during_a_fetch
+    await watched.jwks.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await clock.forward(480)
+    assert await watched.fetches() == 1 + during_a_fetch
 
 
 async def test_an_endpoint_that_is_not_there_is_asked_again(

@@ -91,8 +91,7 @@ def survivors(name: str, place: Path) -> list[Mutant]:
         timeouts += outcome.failed == "timeout"
         if outcome.failed is None:
             lived.append(mutant)
-        if os.environ.get("MUTANTS_VERBOSE"):
-            print(f"{number} {outcome.seconds:.1f} s {outcome.failed}: {mutant.after}", flush=True)
+        print(f"{number} {outcome.seconds:.1f} s {outcome.failed}: {mutant.after}", flush=True)
     file.write_text(source)
     # The control, in the order that the mutants have given the tests.
     if (failed := trials.run().failed) is not None:

@@ -91,7 +91,8 @@ class Trials:
         pid = os.fork()
         if pid == 0:
             self._run_pytest()
-        code = _wait(pid, None if limit is None else started + limit)
+        until = None if limit is None else started + limit
+        code = _wait(pid, until, interrupt=self._with_database)
         seconds = time.monotonic() - started
         if code is None:
             return Outcome("timeout", seconds)
@@ -137,15 +138,24 @@ class Trials:
         gc.freeze()
 
 
-def _wait(pid: int, until: float | None) -> int | None:
+def _wait(pid: int, until: float | None, *, interrupt: bool) -> int | None:
     """The exit code of a child; None if it takes too long, and then its whole group is ended."""
-    while True:
+    code = _exit_code(pid, until)
+    if code is not None:
+        return code
+    if interrupt:  # pytest ends its fixtures, and so the PostgreSQL, which is in no group of ours
+        os.killpg(pid, signal.SIGINT)
+        if _exit_code(pid, time.monotonic() + 20) is not None:
+            return None
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return None
+
+
+def _exit_code(pid: int, until: float | None) -> int | None:
+    while until is None or time.monotonic() < until:
         done, status = os.waitpid(pid, 0 if until is None else os.WNOHANG)
         if done:
-            break
-        if until is not None and time.monotonic() > until:
-            os.killpg(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return None
+            return os.waitstatus_to_exitcode(status)
         time.sleep(0.005)
-    return os.waitstatus_to_exitcode(status)
+    return None
