@@ -292,7 +292,8 @@ def coverage(session: nox.Session) -> None:
 def mutants(session: nox.Session) -> None:
     """Mutation testing of the modules in tests/mutants: nox -s mutants -- claims token."""
     install_packages(session, "test", "mutants")
-    session.run("python", "tests/mutants", *session.posargs)
+    environment = {"PYTHONPATH": str(ROOT / "tests")}
+    session.run("python", "-m", "mutants", *session.posargs, env=environment)
 
 
 @nox.session(default=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from api.tokens import Signer, b64
 from support.polling import wait_until_async
 from taskapi.auth import Authenticator
+from taskapi.auth.claims import RequiredClaims
 from taskapi.problems import Problem
 
 if TYPE_CHECKING:
@@ -21,6 +22,20 @@ SignatureFault: TypeAlias = Callable[[bytes, bytes], bytes]
 
 class OpenAuthenticator(Protocol):
     def __call__(self, **terms: Any) -> Awaitable[Authenticator]: ...
+
+
+def new_authenticator(**terms: Any) -> Authenticator:
+    """An authenticator with these terms, and for the others what a server has without settings."""
+    nothing = RequiredClaims(None, None)
+    defaults: dict[str, Any] = {
+        "secrets": [],
+        "keys_url": None,
+        "secret_claims": nothing,
+        "jwks_claims": nothing,
+        "leeway": 30,
+        "stale_limit": 86400,
+    }
+    return Authenticator(**{**defaults, **terms})
 
 
 async def identify(authenticator: Authenticator, token: str | bytes) -> str:

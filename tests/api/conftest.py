@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api.authenticators import OpenAuthenticator
+from api.authenticators import OpenAuthenticator, new_authenticator
 from api.jwks_server import JwksServer
+from api.local_authenticators import Authenticators, opened_authenticators
 from api.loop_clock import Clock
 from api.openapi_document import COMMITTED
 from api.refused_tokens import (
@@ -87,8 +89,8 @@ async def open_authenticator() -> AsyncIterator[OpenAuthenticator]:
     async with AsyncExitStack() as stack:
 
         async def opened(**terms: Any) -> Authenticator:
-            authenticator = Authenticator(
-                **{"secrets": [], "jwks_claims": RequiredClaims(BASE, BASE), **terms}
+            authenticator = new_authenticator(
+                **{"jwks_claims": RequiredClaims(BASE, BASE), **terms}
             )
             await authenticator.open()
             stack.push_async_callback(authenticator.close)
@@ -118,12 +120,25 @@ def auth_servers(
         yield servers
 
 
+@pytest.fixture(scope="session")
+def authenticators() -> Iterator[Authenticators]:
+    """One authenticator for each choice of authentication methods, in this process."""
+    with opened_authenticators() as several:
+        yield several
+
+
 @pytest.fixture
-def assert_refused(auth_servers: AuthServers, alice: str) -> AssertRefused:
+def assert_refused(request: pytest.FixtureRequest) -> AssertRefused:
     """Send an attack in the name of Alice to all endpoints of all servers, and then a good token.
 
     On a server that does not take the signer's method the code is `elsewhere`, if that is given.
+    With TASKCORE_TEST_SERVERS=no the attack goes to authenticators, and to no endpoint.
     """
+    if os.environ.get("TASKCORE_TEST_SERVERS") == "no":
+        authenticators: Authenticators = request.getfixturevalue("authenticators")
+        return authenticators.assert_refused
+    auth_servers: AuthServers = request.getfixturevalue("auth_servers")
+    alice: str = request.getfixturevalue("alice")
 
     def check(
         attack: Attack,

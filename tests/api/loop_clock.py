@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
+from collections.abc import Callable
+
+from support.polling import TIMEOUT
 
 
 class Clock:
@@ -10,8 +15,13 @@ class Clock:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._ahead = 0.0
-        real = loop.time
-        loop.time = lambda: real() + self._ahead  # type: ignore[method-assign]
+        self._real = loop.time
+        loop.time = lambda: self._real() + self._ahead  # type: ignore[method-assign]
+
+    def stop(self) -> None:
+        """Let the time pass by `forward` only. It is a whole number now, so sums are exact."""
+        now = float(math.ceil(self._real()))
+        self._real = lambda: now
 
     async def forward(self, seconds: float) -> None:
         """Move the clock, after every ready task has reached its next wait.
@@ -21,3 +31,10 @@ class Clock:
         for _ in range(10):
             await asyncio.sleep(0)
         self._ahead += seconds
+
+    async def wait_until(self, condition: Callable[[], object]) -> None:
+        """Wait while the clock is stopped; fail the test if the condition never holds."""
+        deadline = time.monotonic() + TIMEOUT
+        while not condition():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0)

@@ -49,6 +49,7 @@ MISSING: dict[str, Attack] = {
     "Token": authorization("Token TOKEN"),
     "JWT": authorization("JWT TOKEN"),
     "another header": sent(("X-Authorization", "Bearer TOKEN"), ("X-Access-Token", "TOKEN")),
+    "a header of HTTP": sent(("Accept", "Bearer TOKEN"), ("User-Agent", "Bearer TOKEN")),
     "for a proxy": sent(("Proxy-Authorization", "Bearer TOKEN")),
     "cookie": sent(
         ("Cookie", "token=TOKEN; access_token=TOKEN; better-auth.session_token=TOKEN; jwt=TOKEN")

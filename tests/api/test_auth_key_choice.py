@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from api.authenticators import OpenAuthenticator, identify, refusal_code
 from api.jwks_server import JwksServer
 from api.tokens import as_json, b64, jwk, key_signer, private_key
-from taskapi.auth.key_set import parse
+from taskapi.auth.key_set import UnusableKeySet, parse
 
 GOOD = jwk("ES256")
 Make = Callable[[], dict[str, Any]]
@@ -116,6 +116,7 @@ USED: dict[str, tuple[Make, tuple[str, ...]]] = {
     "with more members": (lambda: jwk("EdDSA", x5c=["x"], x5u="http://x", created=1), ("EdDSA",)),
     "ES512": (lambda: jwk("ES512"), ("ES512",)),
     "PS256": (lambda: jwk("PS256"), ("PS256",)),
+    "RSA with the member of another kty": (lambda: jwk("RS256", crv="P-256"), ("RS256",)),
     "RSA, not bound": (
         lambda: {name: value for name, value in jwk("RS256").items() if name != "alg"},
         ("RS256", "PS256"),
@@ -129,6 +130,26 @@ def test_a_key_is_used_for_its_own_algorithm(name: str) -> None:
     make, algorithms = USED[name]
     key = make()
     assert parse(as_json({"keys": [key]}))[key["kid"]].algorithms == algorithms
+
+
+NO_SETS: dict[str, tuple[bytes, str]] = {
+    "HTML": (b"<!doctype html>", "it is not JSON"),
+    "another encoding": (as_json({"keys": [GOOD]}).decode().encode("utf-16"), "it is not JSON"),
+    "too deep": (b"[" * 200_000, "it is not JSON"),
+    "a list": (as_json([GOOD]), "it has no list of keys"),
+    "keys are an object": (as_json({"keys": {"a": GOOD}}), "it has no list of keys"),
+    "one id twice": (
+        as_json({"keys": [GOOD, jwk("EdDSA", kid=GOOD["kid"])]}),
+        "two keys have one id",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_SETS)
+def test_what_is_wrong_with_a_document_is_said(name: str) -> None:
+    content, reason = NO_SETS[name]
+    with pytest.raises(UnusableKeySet, match=f"^{reason}$"):
+        parse(content)
 
 
 async def test_a_token_signed_with_a_short_rsa_key_is_refused(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.authenticators import identify, refusal_code
+from api.authenticators import identify, new_authenticator, refusal_code
 from api.jwks_server import JwksServer
 from api.tokens import BASE, b64, jwk, key_signer, secret_signer
 from support.api_server import SECRET
@@ -42,7 +42,7 @@ class OpenedAuthenticator:
 @pytest.fixture(scope="module")
 def opened() -> Iterator[OpenedAuthenticator]:
     keys = JwksServer([jwk(name) for name in ("EdDSA", "ES256", "RS256")])
-    authenticator = Authenticator(
+    authenticator = new_authenticator(
         secrets=[SECRET], keys_url=keys.url, jwks_claims=RequiredClaims(BASE, BASE)
     )
     known = authenticator.jwks

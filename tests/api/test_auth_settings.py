@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from api.authenticators import identify, refusal_code
+from api.jwks_server import JwksServer
+from api.tokens import key_signer, secret_signer
 from taskapi.auth import authenticator_for
 from taskapi.settings import ConfigurationError, Settings, variable
 
@@ -137,6 +140,54 @@ def test_safe_settings_are_accepted(name: str, monkeypatch: pytest.MonkeyPatch) 
     authenticator = authenticator_for(settings)
     assert settings.keys_url == keys_url
     assert (authenticator.jwks.url if authenticator.jwks else None) == keys_url
+
+
+ISSUER, AUDIENCE = "https://issuer.example", "our-api"
+# Settings, and the issuer and audience that a token of the key set must name with them.
+NAMED: dict[str, tuple[Environment, str, str]] = {
+    "the URL": ({"BETTER_AUTH_URL": URL}, URL, URL),
+    "an issuer": ({"BETTER_AUTH_URL": URL, "TASKAPI_JWT_ISSUER": ISSUER}, ISSUER, URL),
+    "an audience": ({"BETTER_AUTH_URL": URL, "TASKAPI_JWT_AUDIENCE": AUDIENCE}, URL, AUDIENCE),
+    "both, and no URL": (
+        {"TASKAPI_JWT_ISSUER": ISSUER, "TASKAPI_JWT_AUDIENCE": AUDIENCE},
+        ISSUER,
+        AUDIENCE,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+async def test_tokens_of_the_key_set_must_name_what_the_settings_say(
+    name: str, jwks_server: JwksServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, issuer, audience = NAMED[name]
+    settings = settings_of({**environment, "JWKS_URL": jwks_server.url}, monkeypatch)
+    authenticator = authenticator_for(settings)
+    await authenticator.open()
+    signer = key_signer()
+    for iss in (ISSUER, URL):
+        for aud in (AUDIENCE, URL):
+            token = signer.token("alice", iss=iss, aud=aud)
+            if (iss, aud) == (issuer, audience):
+                assert await identify(authenticator, token) == "alice"
+            else:
+                assert await refusal_code(authenticator, token) == "token_invalid"
+    await authenticator.close()
+
+
+@pytest.mark.parametrize("name", ["TASKAPI_JWT_ISSUER", "TASKAPI_JWT_AUDIENCE"])
+async def test_tokens_of_the_shared_secret_must_name_what_is_set(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BETTER_AUTH_URL says nothing about them. The control is the claim that is not set."""
+    environment = {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": URL, name: "this"}
+    authenticator = authenticator_for(settings_of(environment, monkeypatch))
+    claim, other = ("iss", "aud") if name == "TASKAPI_JWT_ISSUER" else ("aud", "iss")
+    signer = secret_signer(SECRET)
+    assert await identify(authenticator, signer.token("a", **{claim: "this"})) == "a"
+    assert await identify(authenticator, signer.token("a", **{claim: "this", other: "x"})) == "a"
+    for claims in ({claim: "that"}, {claim: URL}, {}):
+        assert await refusal_code(authenticator, signer.token("a", **claims)) == "token_invalid"
 
 
 def test_several_previous_secrets_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,9 +61,9 @@ async def test_without_leeway_the_times_are_exact(
 async def test_a_remembered_token_expires(open_authenticator: OpenAuthenticator) -> None:
     now = float(NOW)
     authenticator = await open_authenticator(secrets=[SECRET], leeway=LEEWAY, clock=lambda: now)
-    short = secret_signer().token("alice", iat=NOW, exp=NOW + 60)
+    short, other = (secret_signer().token("alice", iat=NOW, exp=NOW + 60, jti=n) for n in "ab")
     long = secret_signer().token("alice", iat=NOW, exp=NOW + 600)
-    for token in (short, long, short):
+    for token in (short, long, short, other):
         assert await identify(authenticator, token) == "alice"
     now = float(NOW + 60 + LEEWAY) - 0.001
     assert await identify(authenticator, short) == "alice"
@@ -71,3 +71,5 @@ async def test_a_remembered_token_expires(open_authenticator: OpenAuthenticator)
     for _ in range(2):
         assert await refusal_code(authenticator, short) == "token_expired"
         assert await identify(authenticator, long) == "alice"
+    now += 1
+    assert await refusal_code(authenticator, other) == "token_expired"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.authenticators import identify
+from api.authenticators import identify, refusal_code
 from api.refused_tokens import AssertRefused, Attack
 from api.tokens import Signer, as_json, b64, key_signer, secret_signer
 from taskapi.auth import Authenticator
@@ -111,3 +111,24 @@ async def test_a_token_may_be_as_long_as_8_kib(authenticator: Authenticator) -> 
         text = of_the_largest_size(signer, "alice")
         assert 8190 < len(text) <= 8192
         assert await identify(authenticator, text) == "alice"
+
+
+@pytest.mark.parametrize("signer", [secret_signer(), key_signer()], ids=["secret", "keys"])
+async def test_every_other_spelling_of_a_signature_is_malformed(
+    signer: Signer, authenticator: Authenticator
+) -> None:
+    """The unused bits of the last character are zero; others would decode to the same bytes."""
+    for number in range(64):
+        good = signer.token("alice", jti=number)
+        assert await identify(authenticator, good) == "alice"
+        bits = 2 if len(good.rpartition(".")[2]) % 4 == 3 else 4
+        first = ALPHABET.index(good[-1])
+        assert first % 2**bits == 0
+        for other in ALPHABET[first + 1 : first + 2**bits]:
+            assert await refusal_code(authenticator, good[:-1] + other) == "token_malformed"
+
+
+async def test_a_token_may_have_many_claims(authenticator: Authenticator) -> None:
+    """The control of the names that occur twice."""
+    many = {f"claim {number}": number for number in range(300)}
+    assert await identify(authenticator, secret_signer().token("alice", **many)) == "alice"

@@ -98,6 +98,15 @@ def test_what_is_no_point_is_no_key() -> None:
     assert_weak(ed25519_jwk(encoded(0, y)))
 
 
+@pytest.mark.parametrize("exists", [True, False])
+@given(start=st.integers(2, P - 1_000), sign=st.integers(0, 1))
+def test_every_other_point_counts_and_no_other_number(exists: bool, start: int, sign: int) -> None:
+    """Points of the whole curve: real keys are all in one of its subgroups."""
+    y = next(y for y in range(start, start + 500) if (x_of(y) is not None) == exists)
+    key = ed25519_jwk((y | sign << 255).to_bytes(32, "little"))
+    assert bool(parse(as_json({"keys": [key]}))) == exists
+
+
 @given(st.binary(min_size=32, max_size=32))
 def test_every_real_ed25519_key_counts(seed: bytes) -> None:
     public = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key()

@@ -38,7 +38,10 @@ def roca_prime() -> int:
 
 @cache
 def roca_key() -> rsa.RSAPrivateKey:
-    p, q, e = roca_prime(), roca_prime(), 65537
+    """A key whose modulus leaves 3 when it is divided by 4, as no power of 65537 does."""
+    p, e = roca_prime(), 65537
+    while (q := roca_prime()) % 4 == p % 4:
+        pass
     d = pow(e, -1, (p - 1) * (q - 1))
     public = rsa.RSAPublicNumbers(e, p * q)
     crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
@@ -54,14 +57,18 @@ def modulus_of(key: dict[str, Any]) -> int:
     return int(numbers.n)
 
 
+def without_small_factors(start: int) -> int:
+    """The first number from here on that is a product of large primes only."""
+    return next(n for n in range(start, start + 10_000) if math.gcd(n, M) == 1)
+
+
 def multiple(factor: int) -> int:
     return factor * modulus_of(jwk("RS256"))
 
 
 MODULI: dict[str, Callable[[], int]] = {
-    "even": lambda: modulus_of(jwk("RS256")) + 1,
     "ROCA": lambda: roca_key().public_key().public_numbers().n,
-    **{f"a multiple of {p}": partial(multiple, p) for p in (3, 5, 7, 167)},
+    **{f"a multiple of {p}": partial(multiple, p) for p in (2, 3, 5, 7, 167)},
 }
 
 
@@ -98,8 +105,20 @@ async def test_a_token_of_a_roca_key(
 @given(st.integers(2**2047, 2**2048 - 10_000))
 def test_other_moduli_count(start: int) -> None:
     """What a modulus of another generator looks like modulo small primes; 1 in 2**28 is refused."""
-    modulus = next(n for n in range(start, start + 10_000) if math.gcd(n, M) == 1)
-    assert set(parse(as_json({"keys": [rsa_jwk(modulus)]}))) == {"bad"}
+    assert set(parse(as_json({"keys": [rsa_jwk(without_small_factors(start))]}))) == {"bad"}
+
+
+@pytest.mark.parametrize("bits", [1024, 2047])
+def test_a_short_modulus_is_no_key(bits: int) -> None:
+    assert_weak(rsa_jwk(without_small_factors(2**bits - 10_000)))
+
+
+@pytest.mark.parametrize("bits", [2048, 2049, 3072, 4096])
+def test_a_modulus_may_be_longer(bits: int) -> None:
+    """The control of the short ones."""
+    key = rsa_jwk(without_small_factors(2**bits - 10_000))
+    assert modulus_of(key).bit_length() == bits
+    assert set(parse(as_json({"keys": [key]}))) == {"bad"}
 
 
 @pytest.mark.parametrize("exponent", [3, 17, 65537])

@@ -6,98 +6,104 @@ fail. A mutant that survives has to be killed by a new test, or listed in accept
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
+
+from mutants.mutations import Mutant, mutants
+from mutants.trials import Trials
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 MODULES: dict[str, Any] = tomllib.loads((HERE / "modules.toml").read_text())
-# Annotations are not evaluated, so a `|` between types can become any operator without effect.
-ANNOTATIONS = r"core/ReplaceBinaryOperator_BitOr_.*"
-SECONDS = 120.0
+PACKAGES = ("taskcore", "taskapi", "taskcli")
 
 
-class Mutant(NamedTuple):
-    """One change, by its lines before and after."""
-
-    module: str
-    before: str
-    after: str
-
-
-def accepted() -> dict[Mutant, str]:
+def accepted(module: str) -> dict[tuple[str, str, str], str]:
+    """The mutants of a module that need not be killed, with the reason."""
     listed = tomllib.loads((HERE / "accepted.toml").read_text()).get("mutant", [])
-    return {Mutant(one["module"], one["before"], one["after"]): one["reason"] for one in listed}
+    return {
+        (module, one["before"], after): one["reason"]
+        for one in listed
+        if one["module"] == module
+        for after in one["after"]
+    }
 
 
-def copy_of_the_tree(place: Path) -> Path:
+def copy_of_the_tree(place: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "node_modules", "*.egg-info", ".*")
     for name in ("packages", "tests"):
         shutil.copytree(ROOT / name, place / name, ignore=ignored)
-    shutil.copy(ROOT / "pyproject.toml", place)
-    shutil.copy(ROOT / "noxfile.py", place)
-    shutil.copy(ROOT / "README.md", place)
-    return place
+    for name in ("pyproject.toml", "noxfile.py", "README.md"):
+        shutil.copy(ROOT / name, place)
 
 
-def run(name: str, place: Path) -> list[Mutant]:
-    """Try all mutants of a module; return those that survived."""
-    module = MODULES[name]
-    sources = (
-        str(place / "packages" / each / "src") for each in ("taskcore", "taskapi", "taskcli")
-    )
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(sources),
-        "PYTHONDONTWRITEBYTECODE": "1",
+def use_the_copy(place: Path) -> None:
+    """Let this process, its forks and their programs import the packages of the copy."""
+    sources = [str(place / "packages" / name / "src") for name in PACKAGES]
+    sys.path[:0] = [*sources, str(place / "tests")]
+    # Else each fork would compile everything.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPATH"] = os.pathsep.join(sources)
+    os.environ |= {
         "TASKCORE_TEST_PROFILE": "quick",
+        "TASKCORE_TEST_SERVERS": "no",
+        "TASKCORE_TEST_WAIT": "5",
     }
-    pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    command = [*pytest, *module["tests"]]
-    # The control: without a change, the tests pass.
-    subprocess.run(command, cwd=place, env=environment, check=True, stdout=subprocess.DEVNULL)
 
-    config, session = place / "mutants.toml", place / f"{name}.sqlite"
-    config.write_text(
-        "[cosmic-ray]\n"
-        f"module-path = {json.dumps(module['path'])}\n"
-        f"timeout = {SECONDS}\n"
-        f"test-command = {json.dumps(' '.join(command))}\n"
-        '[cosmic-ray.distributor]\nname = "local"\n'
-        f'[cosmic-ray.filters.operators-filter]\nexclude-operators = ["{ANNOTATIONS}"]\n'
+
+def make_keys_of_tests() -> None:
+    """Make the private keys of the tests here, so that no fork need do it: RSA keys take long."""
+    from api.tokens import ALGORITHMS, private_key
+
+    for algorithm in ALGORITHMS:
+        for number in range(2):
+            private_key(algorithm, number)
+
+
+def survivors(name: str, place: Path) -> list[Mutant]:
+    """Try all mutants of a module; return those that survived and are not accepted."""
+    module = MODULES[name]
+    file = place / module["path"]
+    source = file.read_text()
+    with_database = module.get("database", False)
+    if not with_database:
+        make_keys_of_tests()
+    trials = Trials(place, module["tests"], with_database=with_database)
+    if trials.control.failed is not None:
+        print((place / "output").read_text())
+        sys.exit(f"{name}: the tests fail without a mutant: {trials.control.failed}")
+    several = list(mutants(name, file))
+    reasons = accepted(name)
+    lived, timeouts = [], 0
+    for number, mutant in enumerate(several, start=1):
+        file.write_text(mutant.code)
+        # Python compiles a file anew when its time, in whole seconds, has changed.
+        os.utime(file, (number, number))
+        outcome = trials.run()
+        timeouts += outcome.failed == "timeout"
+        if outcome.failed is None:
+            lived.append(mutant)
+        print(f"{number} {outcome.seconds:.1f} s {outcome.failed}: {mutant.after}", flush=True)
+    file.write_text(source)
+    # The control, in the order that the mutants have given the tests.
+    if (failed := trials.run().failed) is not None:
+        sys.exit(f"{name}: the tests fail without a mutant: {failed}")
+    left = [mutant for mutant in lived if mutant.change not in reasons]
+    print(
+        f"{name}: {len(several)} mutants, {len(several) - len(lived)} killed ({timeouts} by a "
+        f"timeout), {len(lived) - len(left)} accepted, {len(left)} left"
     )
-    for step in (
-        ["cosmic-ray", "init", config, session],
-        ["cr-filter-operators", session, config],
-        ["cosmic-ray", "exec", config, session],
-    ):
-        subprocess.run([str(word) for word in step], cwd=place, env=environment, check=True)
-    return list(survivors(name, session))
-
-
-def survivors(name: str, session: Path) -> Iterator[Mutant]:
-    with sqlite3.connect(session) as database:
-        outcomes = database.execute(
-            "SELECT worker_outcome, test_outcome, diff FROM work_results ORDER BY job_id"
-        ).fetchall()
-    tried = [row for row in outcomes if "SKIPPED" not in str(row[0]).upper()]
-    lived = [row for row in tried if "SURVIVED" in str(row[1]).upper()]
-    print(f"{name}: {len(tried)} mutants, {len(lived)} survived")
-    for _, _, diff in lived:
-        lines = [line for line in diff.splitlines() if not line.startswith(("---", "+++"))]
-        before = " ".join(line[1:].strip() for line in lines if line.startswith("-"))
-        after = " ".join(line[1:].strip() for line in lines if line.startswith("+"))
-        yield Mutant(name, before, after)
+    for change in reasons.keys() - {mutant.change for mutant in lived}:
+        print(f"accepted, but killed or no mutant: {change[1:]}")
+    return left
 
 
 def main(names: list[str]) -> int:
@@ -105,14 +111,18 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no such module: {', '.join(unknown)}; there are {', '.join(MODULES)}")
         return 2
-    left: list[Mutant] = []
-    reasons = accepted()
+    if len(names) != 1:  # each in a process of its own, which imports nothing for another
+        each = [
+            subprocess.run([sys.executable, "-m", "mutants", name]) for name in names or MODULES
+        ]
+        return max(run.returncode for run in each)
     with tempfile.TemporaryDirectory() as directory:
-        place = copy_of_the_tree(Path(directory))
-        for name in names or list(MODULES):
-            started = monotonic()
-            left += [mutant for mutant in run(name, place) if mutant not in reasons]
-            print(f"{name}: {monotonic() - started:.0f} s", flush=True)
+        place = Path(directory)
+        copy_of_the_tree(place)
+        use_the_copy(place)
+        started = monotonic()
+        left = survivors(names[0], place)
+        print(f"{names[0]}: {(monotonic() - started) / 60:.1f} minutes", flush=True)
     for mutant in left:
         print(f"survived in {mutant.module}:\n- {mutant.before}\n+ {mutant.after}")
     return 1 if left else 0

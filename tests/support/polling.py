@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 
-TIMEOUT = 60.0
+TIMEOUT = float(os.environ.get("TASKCORE_TEST_WAIT", "60"))
 """Seconds after which a wait fails: far more than any condition needs on a busy machine."""
 
 

@@ -26,11 +26,11 @@ class Authenticator:
         self,
         *,
         secrets: list[str],
-        keys_url: str | None = None,
-        secret_claims: RequiredClaims = RequiredClaims(None, None),  # noqa: B008 - frozen
-        jwks_claims: RequiredClaims = RequiredClaims(None, None),  # noqa: B008
-        leeway: float = 30,
-        stale_limit: float = 86400,
+        keys_url: str | None,
+        secret_claims: RequiredClaims,
+        jwks_claims: RequiredClaims,
+        leeway: float,
+        stale_limit: float,
         clock: Callable[[], float] = time,
     ) -> None:
         self._secrets = SharedSecrets(secrets) if secrets else None

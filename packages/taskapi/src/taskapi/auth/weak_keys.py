@@ -15,7 +15,7 @@ _SMALL_PRIMES = [p for p in range(2, 168) if all(p % divisor for divisor in rang
 # The faulty generator of CVE-2017-15361 (ROCA) takes primes k * M + 65537**a mod M, where M is a
 # product of small primes. So each of its moduli is a power of 65537 modulo each of those primes.
 # For 17 of them not every number is one; another modulus fits all 17 with a chance of 2**-28.
-_POWERS = {p: frozenset(pow(65537, k, p) for k in range(p - 1)) for p in _SMALL_PRIMES[1:]}
+_POWERS = {p: frozenset(pow(65537, k, p) for k in range(p - 1)) for p in _SMALL_PRIMES}
 
 # Ed25519: the points (x, y) with -x**2 + y**2 = 1 + D * x**2 * y**2, modulo P.
 _P = 2**255 - 19
@@ -42,12 +42,11 @@ def _is_weak_point(encoded: bytes) -> bool:
     y = int.from_bytes(encoded, "little") & ~(1 << 255)
     if y >= _P:
         return True
-    xx = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P  # x squared
+    yy = y * y % _P
+    xx = (yy - 1) * pow(_D * yy + 1, -1, _P) % _P  # x squared
     if pow(xx, (_P - 1) // 2, _P) != 1:
         # x is 0, of which one point has order 1 and one has order 2; or there is no x.
         return True
-    for _ in range(3):  # double the point three times
-        yy = y * y % _P
-        y = (yy + xx) * pow(2 - yy + xx, -1, _P) % _P
-        xx = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
-    return y == 1
+    # Points of order 4 have y = 0. The double of a point has y = (yy + xx) / (2 - yy + xx), and is
+    # of order 4 if the point is of order 8. There is no other order up to the cofactor, 8.
+    return y == 0 or yy + xx == _P
