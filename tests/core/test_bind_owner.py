@@ -291,6 +291,17 @@ def test_a_session_in_a_transaction_of_the_callers_is_bound_and_restored(
         assert session.execute(SETTINGS).one() == before
 
 
+def test_another_session_is_not_bound(
+    engine: Engine, session: Session, tasks: dict[str, UUID], alice: str
+) -> None:
+    with Session(engine) as other:
+        with bind_owner(session, alice):
+            assert bound_to(other) == ("postgres", "")
+            other.commit()
+            assert set(tasks) <= owners(other)
+        other.rollback()
+
+
 def test_another_database_of_the_session_is_left_alone(
     engine: Engine, tasks: dict[str, UUID], alice: str, own_url: str
 ) -> None:
