@@ -13,8 +13,8 @@ import pytest
 from support.api_server import Api
 from support.better_auth import BetterAuth, client_with_token, running_better_auth
 from support.http_contract import problem
-from support.postgres import database
 from taskcore import embedded
+from taskcore.testing import database
 
 CALLBACK = "https://client.example/callback"
 VERIFIER = "v" * 43

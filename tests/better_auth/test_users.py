@@ -36,6 +36,17 @@ def test_the_migration_adopts_better_auths_users_table(start_auth: StartAuth) ->
         assert migrations.check(auth.database_url) == []
 
 
+def test_the_tables_that_another_alembic_leaves_out_are_better_auths(start_auth: StartAuth) -> None:
+    with start_auth() as auth:
+        tables = query_rows(
+            auth,
+            "SELECT relname FROM pg_class"
+            " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
+        )
+    names = {name for (name,) in tables}
+    assert names - {"tasks", "taskcore_version"} == set(migrations.BETTER_AUTH_TABLES)
+
+
 def test_better_auth_can_migrate_again_beside_the_tasks(
     start_auth: StartAuth, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

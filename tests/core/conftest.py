@@ -14,13 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 from support.drivers import ASYNC_DRIVERS, sqlalchemy_url
-from support.postgres import SETTINGS, VERSION
+from support.postgres import VERSION
 from support.sql import PASSWORD, as_login, run_sql
 from support.unfiltered import FILTERED, STATEMENTS, unfiltered
 from taskcore import embedded
 from taskcore.execution import session as sessions
 from taskcore.execution import wire
 from taskcore.tasks import operations
+from taskcore.testing import SETTINGS
 
 # --- a host application's engines and sessions, on the shared database ----------------------------
 

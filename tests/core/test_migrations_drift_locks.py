@@ -117,6 +117,20 @@ def test_a_difference_is_named(own_url: str, change: str, expected: str) -> None
     assert len(found) <= 3
 
 
+def test_grants_on_tables_of_others_are_none_of_ours(own_url: str) -> None:
+    """A service's own tables take part in a binding by a grant to the tenant role."""
+    run_sql(
+        own_url,
+        "CREATE TABLE notes (user_id text REFERENCES users, text text)",
+        f"GRANT SELECT, INSERT ON notes TO {TENANT}",
+        f"GRANT UPDATE (text) ON notes TO {TENANT}",
+    )
+    assert migrations.check(own_url) == []
+    # Control: the same on a table of ours is a difference.
+    run_sql(own_url, f"GRANT UPDATE (title) ON tasks TO {TENANT}")
+    assert len(migrations.check(own_url)) == 1
+
+
 def test_an_upgrade_does_not_hide_a_difference(own_url: str) -> None:
     run_sql(own_url, EXTRA)
     migrations.upgrade(own_url)

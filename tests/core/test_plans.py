@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from core.isolation_attempts import Admin
-from support.postgres import database
 from support.unfiltered import FILTERED, STATEMENTS, unfiltered
 from taskcore import embedded, migrations
 from taskcore.execution.op import Statement
 from taskcore.execution.wire import BIND_OWNER
+from taskcore.testing import database
 
 OWNER = "user_50"
 VALUES: dict[str, object] = {

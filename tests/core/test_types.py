@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import assert_type
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, assert_type
 from uuid import UUID
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -16,6 +18,7 @@ from taskcore import (
     TaskCreated,
     TaskRead,
     TaskUpdate,
+    bind_owner,
     create_task,
     delete_task,
     get_task,
@@ -55,12 +58,27 @@ def test_a_session_returns_the_result(session: Session, alice: str) -> None:
     assert (type(task), [type(found) for found in tasks]) == (TaskCreated, [TaskRead])
 
 
-async def test_an_async_session_returns_an_awaitable(
+async def test_an_async_session_returns_a_coroutine(
     async_session: AsyncSession, alice: str
 ) -> None:
-    awaitable = assert_type(run_in(async_session, create_task(alice, BODY)), Awaitable[TaskCreated])
-    task = assert_type(await awaitable, TaskCreated)
+    started = run_in(async_session, create_task(alice, BODY))
+    running = assert_type(started, Coroutine[Any, Any, TaskCreated])
+    task = assert_type(await running, TaskCreated)
     assert type(task) is TaskCreated
+
+
+async def test_a_forgotten_await_is_seen(async_session: AsyncSession, alice: str) -> None:
+    """mypy refuses a comment that ignores nothing, so this line is an error to it."""
+    with pytest.warns(RuntimeWarning, match="was never awaited"):
+        run_in(async_session, create_task(alice, BODY))  # type: ignore[unused-coroutine]
+    assert await run_in(async_session, list_tasks(alice)) == []
+
+
+def test_a_binding_is_a_context_manager_of_the_sessions_kind(
+    session: Session, async_session: AsyncSession, alice: str
+) -> None:
+    assert_type(bind_owner(session, alice), AbstractContextManager[None])
+    assert_type(bind_owner(async_session, alice), AbstractAsyncContextManager[None])
 
 
 def test_with_result_changes_the_type_of_an_operation(db: Database, alice: str) -> None:

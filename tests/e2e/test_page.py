@@ -18,8 +18,8 @@ import pytest
 
 from support.api_server import Api
 from support.better_auth import BetterAuth, running_better_auth
-from support.postgres import database
 from taskcore import embedded
+from taskcore.testing import database
 
 HERE = Path(__file__).parent
 SCENARIOS = sorted(path.stem for path in (HERE / "scenarios").iterdir())

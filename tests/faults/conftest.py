@@ -20,9 +20,9 @@ from faults.revisions import (
 )
 from faults.servers_on_one_socket import MakeServers, ServersOnOneSocket
 from support.forbidden_text import no_forbidden_text
-from support.postgres import database
 from support.schema_dump import Dump
 from taskcore import embedded
+from taskcore.testing import database
 
 
 @pytest.fixture(scope="module", autouse=True)

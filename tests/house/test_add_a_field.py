@@ -21,13 +21,14 @@ from pydantic import BaseModel
 from support.api_server import Api, serving
 from support.command import Cli
 from support.http_contract import Json, create, fields
-from support.postgres import database
+from support.page_blocks import apply, blocks, section
 from support.preloaded import preloaded
 from support.sql import run_sql
 from taskapi import responses
 from taskcli import dataset
 from taskcore import Task, TaskCreate, TaskRead, TaskUpdate, embedded
 from taskcore.tasks.fields import TASK_COLUMNS
+from taskcore.testing import database
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "packages" / "CONTRIBUTING.md").read_text()
@@ -36,33 +37,6 @@ LATER = "2027-02-01T09:30:00Z"
 
 
 # --- applying the page ----------------------------------------------------------------------------
-
-
-def section(title: str) -> str:
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"CONTRIBUTING.md has no section {title!r}"
-    return found[1]
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """The code blocks of a language, without the indent of the list around them."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
-
-
-def apply(block: str, root: Path) -> str:
-    """Apply a block, which is a diff without line numbers; return the name of the changed file."""
-    name, *rest = block.removeprefix("+++ ").splitlines()
-    file = root / name
-    text = file.read_text()
-    for hunk in "\n".join(rest).split("\n@@\n"):
-        lines = hunk.splitlines()
-        before = "".join(f"{line[1:]}\n" for line in lines if line[:1] in (" ", "-"))
-        after = "".join(f"{line[1:]}\n" for line in lines if line[:1] in (" ", "+"))
-        assert text.count(before) == 1, f"{name} has this {text.count(before)} times:\n{before}"
-        text = text.replace(before, after)
-    file.write_text(text)
-    return name
 
 
 class Copy:
@@ -91,7 +65,7 @@ class Copy:
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     copy = Copy(tmp_path_factory.mktemp("copy"))
-    page = section("Add a field")
+    page = section(PAGE, "Add a field")
     changed = [apply(block, copy.root) for block in blocks(page, "diff")]
     assert len(changed) <= 3, "the page changes more than three sources"
     revision, document = blocks(page, "sh")

@@ -20,6 +20,7 @@ HTTP = {"fastapi", "starlette", "uvicorn", "httpx"}
 TERMINAL = {"typer", "rich", "click"}
 FORBIDDEN = {
     "taskcore": HTTP | TERMINAL | {"taskapi", "taskcli"},
+    "taskcore_pytest.py": HTTP | TERMINAL | {"taskapi", "taskcli"},
     "taskapi": TERMINAL | {"taskcli"},
     "taskcli": set[str](),
 }

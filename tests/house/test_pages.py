@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path
-    for pattern in ("README.md", "packages/*.md", "packages/*/README.md", "tests/README.md")
+    for pattern in ("README.md", "packages/*.md", "packages/*/*.md", "tests/README.md")
     for path in ROOT.glob(pattern)
 } | {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("tests/*/README.md")}
 SOURCES = [ROOT / "packages" / name / "src" for name in ("taskcore", "taskapi", "taskcli")]

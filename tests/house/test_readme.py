@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlmodel import Session, create_engine
 
 from taskapi.settings import Settings, variable
-from taskcore import embedded
+from taskcore import admin, embedded
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -69,7 +69,7 @@ CORE = (ROOT / "packages" / "taskcore" / "README.md").read_text()
 
 
 def test_the_programs_of_the_librarys_readme_run(url: str, alice: str, tmp_path: Path) -> None:
-    first, in_a_session, embedded_one = re.findall(
+    first, in_a_session, for_operators, embedded_one = re.findall(
         r"^```python\n(.*?)^```$", CORE, re.MULTILINE | re.DOTALL
     )
     example = first.replace("postgresql://…", url).replace("user_1", alice)
@@ -84,7 +84,23 @@ def test_the_programs_of_the_librarys_readme_run(url: str, alice: str, tmp_path:
     mine = namespace["mine"]
     assert isinstance(mine, list)
     assert len(mine) == 3
+    other = f"{alice}_2"
+    exec(for_operators.replace("postgresql://…", url).replace("user_2", other), {})
+    with admin.connected(url) as operator:
+        assert admin.delete_user(operator, other) == 0
     try:
         exec(embedded_one.replace("taskdata", str(tmp_path / "taskdata")), {})
     finally:
         embedded.erase(tmp_path / "taskdata")
+
+
+def test_the_librarys_readme_names_everything_that_is_for_operators() -> None:
+    page = CORE.partition("## For operators")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(?:admin\.)?(\w+)", page))
+    public = {name: getattr(admin, name) for name in admin.__all__}
+    errors = {
+        name
+        for name, value in public.items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    assert public.keys() - errors - named == set()

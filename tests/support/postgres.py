@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from itertools import count
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from taskcore import embedded, migrations
+from taskcore.testing import SETTINGS, database, template
 
 VERSION = int(os.environ.get("TASKCORE_TEST_PG", "18"))
-# What the tests write need not survive the machine.
-SETTINGS = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "max_connections": "300",
-    # For passwords set from now on. 4096 rounds are half of what each connection costs.
-    "scram_iterations": "1",
-}
-
-_numbers = count()
 
 
 @pytest.fixture(scope="session")
@@ -49,34 +38,10 @@ def cluster(tmp_path: Path) -> Iterator[embedded.Server]:
     embedded.erase(directory)
 
 
-@contextmanager
-def database(server: embedded.Server, template: str = "template1") -> Iterator[str]:
-    """A new database, by its URL: a copy of the template, so empty if none is named."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
-        try:
-            yield server.url_for(name)
-        finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 @pytest.fixture(scope="session")
 def migrated(postgres: embedded.Server) -> str:
     """The name of a migrated database that nothing connects to: the others are copies of it."""
-    name, unfinished = "migrated", "migrated_unfinished"
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        # The first worker makes it, and the others wait; the end of the connection unlocks.
-        admin.execute("SELECT pg_advisory_lock(1)")
-        if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-            admin.execute(f"DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)".encode())
-            admin.execute(f"CREATE DATABASE {unfinished}".encode())
-            migrations.upgrade(postgres.url_for(unfinished))
-            password = sql.Literal(admin.info.password)
-            admin.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
-            admin.execute(f"ALTER DATABASE {unfinished} RENAME TO {name}".encode())
-    return name
+    return template(postgres, migrations.upgrade)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from .errors import (
     UsersNotOurs,
     UsersTableRefused,
 )
+from .execution.bound_session import bind_owner
 from .execution.database import AsyncDatabase, Database
 from .execution.op import Op
 from .execution.session import run_in
@@ -91,6 +92,7 @@ __all__ = [
     "User",
     "UsersNotOurs",
     "UsersTableRefused",
+    "bind_owner",
     "create_task",
     "delete_task",
     "get_task",

@@ -8,20 +8,21 @@ the caller's own statements are not affected.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import psycopg
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, scoped_session
 
 from taskcore.errors import (
     ConnectionLost,
     DatabaseFault,
+    InvalidInput,
     IsolationBroken,
     SessionRefused,
     TaskcoreError,
@@ -34,6 +35,9 @@ from .owner_check import isolation_broken, rows_are_owners
 from .sqlstates import error_for
 
 T = TypeVar("T")
+
+BlockingSession: TypeAlias = Session | scoped_session[Any]
+AwaitingSession: TypeAlias = AsyncSession | async_scoped_session[Any]
 
 _READ = text(
     "SELECT pg_catalog.current_setting('role'), pg_catalog.current_setting('search_path'), "
@@ -48,32 +52,47 @@ _SET = text(
 _BOUND_OWNER = 2
 
 
+# A coroutine, and not any awaitable, so that type checkers report a forgotten `await`.
 @overload
-def run_in(session: Session, op: Op[T]) -> T: ...
+def run_in(session: BlockingSession, op: Op[T]) -> T: ...
 @overload
-def run_in(session: AsyncSession, op: Op[T]) -> Awaitable[T]: ...
-def run_in(session: Session | AsyncSession, op: Op[T]) -> T | Awaitable[T]:
+def run_in(session: AwaitingSession, op: Op[T]) -> Coroutine[Any, Any, T]: ...
+def run_in(session: BlockingSession | AwaitingSession, op: Op[T]) -> T | Coroutine[Any, Any, T]:
     """Run an operation in the transaction of a session; await it if the session is async."""
-    if isinstance(session, AsyncSession):
-        return session.run_sync(_run, op)
-    return _run(session, op)
+    found = real_session(session)
+    if isinstance(found, AsyncSession):
+        return found.run_sync(_run, op)
+    return _run(found, op)
+
+
+def real_session(session: BlockingSession | AwaitingSession) -> Session | AsyncSession:
+    """Return the session itself, of a scoped one that of this scope."""
+    found: object = session
+    if isinstance(found, scoped_session | async_scoped_session):
+        found = found()
+    if not isinstance(found, Session | AsyncSession):
+        raise InvalidInput(f"a Session or an AsyncSession is needed, not {type(found).__name__}")
+    return found
 
 
 def _run(session: Session, op: Op[T]) -> T:
-    connection = _connection(session)
+    connection = flushed_connection(session)
     with _bound(connection, op.owner):
         result = _drive(session, connection, op)
     return op.read(result)
 
 
-def _connection(session: Session) -> Connection:
+def flushed_connection(session: Session) -> Connection:
     """Flush, and return the session's connection; an error of the flush is the caller's."""
     try:
         session.flush()
-        with _translated():
-            return session.connection(bind_arguments={"mapper": inspect(Task)})
+        with translated():
+            connection = session.connection(bind_arguments={"mapper": inspect(Task)})
     except PendingRollbackError as error:  # an earlier flush has failed
         raise SessionRefused from error
+    if connection.dialect.name != "postgresql":
+        raise SessionRefused(f"tasks are in PostgreSQL, and this is {connection.dialect.name}")
+    return connection
 
 
 def _drive(session: Session, connection: Connection, op: Op[Any]) -> Any:
@@ -87,10 +106,10 @@ def _drive(session: Session, connection: Connection, op: Op[Any]) -> Any:
                 query = steps.throw(error)
             else:
                 if query.statement.writes:
-                    _expire_tasks(session)
+                    expire_tasks(session)
                     # The session does not know of this write. After a rollback to a savepoint of
                     # the caller's it would keep what it has read since.
-                    event.listen(session, "after_soft_rollback", _expire_tasks)
+                    event.listen(session, "after_soft_rollback", expire_tasks)
                 query = steps.send(found)
     except StopIteration as done:
         return done.value
@@ -105,18 +124,28 @@ def _bound(connection: Connection, owner: str) -> Iterator[None]:
     If the operation fails, the rollback to the savepoint restores them. In AUTOCOMMIT, where the
     binding would be gone before the next statement, the savepoint itself is refused.
     """
-    with _translated(binding=True), connection.begin_nested():
-        role, search_path, user_id = connection.execute(_READ).one()
-        bound = {"role": TENANT_ROLE, "search_path": SEARCH_PATH, "owner": owner}
-        if connection.execute(_SET, bound).one()[_BOUND_OWNER] != owner:
-            raise _broken(connection)
+    with translated(binding=True), connection.begin_nested():
+        before = bind(connection, owner, SEARCH_PATH)
         yield
-        before = {"role": role, "search_path": search_path, "owner": user_id or ""}
-        connection.execute(_SET, before)
+        restore(connection, before)
+
+
+def bind(connection: Connection, owner: str, search_path: str | None = None) -> dict[str, str]:
+    """Bind the tenant role and the owner for a transaction; return the settings before."""
+    role, own_search_path, user_id = connection.execute(_READ).one()
+    bound = {"role": TENANT_ROLE, "search_path": search_path or own_search_path, "owner": owner}
+    if connection.execute(_SET, bound).one()[_BOUND_OWNER] != owner:
+        raise _broken(connection)
+    return {"role": role, "search_path": own_search_path, "owner": user_id or ""}
+
+
+def restore(connection: Connection, before: dict[str, str]) -> None:
+    """Set what `bind` has found."""
+    connection.execute(_SET, before)
 
 
 def _execute(connection: Connection, owner: str, query: Query) -> list[Row]:
-    with _translated():
+    with translated():
         found = connection.execute(query.statement.core, dict(query.values))
         rows = [tuple(map(_utc, row)) for row in found]
     if not rows_are_owners(query.statement, owner, rows):
@@ -135,14 +164,14 @@ def _utc(value: object) -> object:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-def _expire_tasks(session: Session, _: object = None) -> None:
+def expire_tasks(session: Session, _: object = None) -> None:
     for instance in session.identity_map.values():
         if isinstance(instance, Task):
             session.expire(instance)
 
 
 @contextmanager
-def _translated(*, binding: bool = False) -> Iterator[None]:
+def translated(*, binding: bool = False) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:

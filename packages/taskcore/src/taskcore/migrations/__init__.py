@@ -6,6 +6,7 @@ does not give.
 """
 
 from .history import head, history, is_behind
+from .own_tables import BETTER_AUTH_TABLES, keep_foreign_keys, leave_out
 from .revision import database_revision
 from .runner import (
     USERS_TABLE_VARIABLE,
@@ -18,6 +19,7 @@ from .runner import (
 )
 
 __all__ = [
+    "BETTER_AUTH_TABLES",
     "USERS_TABLE_VARIABLE",
     "adopt_users",
     "check",
@@ -27,6 +29,8 @@ __all__ = [
     "head",
     "history",
     "is_behind",
+    "keep_foreign_keys",
+    "leave_out",
     "sql",
     "upgrade",
 ]

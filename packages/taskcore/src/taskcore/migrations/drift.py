@@ -96,16 +96,16 @@ SELECT 'grants on ' || c.relname || ' to ' ||
        string_agg(concat(x.privilege_type, CASE WHEN x.is_grantable THEN ' with grant option' END),
                   ', ' ORDER BY x.privilege_type)
   FROM pg_class c CROSS JOIN aclexplode(c.relacl) x
- WHERE c.relnamespace = CAST(:schema AS regnamespace)
+ WHERE (c.oid = ANY (CAST(:tables AS regclass[])) OR c.oid = to_regclass(:version_table))
    AND (x.grantee = CAST(:tenant AS regrole)
-        OR x.grantee = 0 AND c.relname IN ('tasks', :version_table))
+        OR x.grantee = 0 AND c.relname <> 'users')
  GROUP BY c.relname, x.grantee
 UNION ALL
 SELECT 'grants on column ' || c.relname || '.' || a.attname || ' to ' ||
        CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE :tenant END,
        string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type)
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid CROSS JOIN aclexplode(a.attacl) x
- WHERE c.relnamespace = CAST(:schema AS regnamespace)
+ WHERE (c.oid = ANY (CAST(:tables AS regclass[])) OR c.oid = to_regclass(:version_table))
    AND (x.grantee = CAST(:tenant AS regrole) OR x.grantee = 0 AND c.relname = 'tasks')
  GROUP BY c.relname, a.attname, x.grantee
 UNION ALL
@@ -196,10 +196,11 @@ def _inventory(connection: sa.Connection, schema: str, with_users: bool) -> Inve
     return inventory | _read(
         connection,
         _LOCKS,
+        tables=tables,
         tasks=f"{schema}.tasks",
         tenant=TENANT_ROLE,
         schema=schema,
-        version_table=VERSION_TABLE,
+        version_table=version_table,
     )
 
 
