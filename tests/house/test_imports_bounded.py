@@ -21,7 +21,6 @@ BROUGHT = {
     "greenlet",
     "psycopg",
     "psycopg_binary",
-    "psycopg_pool",
     "pydantic",
     "pydantic_core",
     "sqlalchemy",
