@@ -16,7 +16,18 @@ from typing import Any, TypeAlias
 import psycopg
 from rich.console import Console
 
-from bench import chart, growth, latency, library, long_list, report, start, workers
+from bench import (
+    chart,
+    clients,
+    growth,
+    latency,
+    library,
+    long_list,
+    report,
+    start,
+    system_calls,
+    workers,
+)
 from bench.compare import compare
 from bench.database import BenchDatabase, new_bench_database
 from bench.wrk import OPERATIONS
@@ -41,6 +52,10 @@ def _peers(bench_db: BenchDatabase, options: argparse.Namespace) -> dict[str, An
 Program: TypeAlias = Callable[[BenchDatabase, argparse.Namespace], dict[str, Any]]
 PROGRAMS: dict[str, Program] = {
     "peers": _peers,
+    "clients": lambda bench_db, options: clients.measure(
+        bench_db, console, rounds=options.rounds, seconds=options.seconds
+    ),
+    "system_calls": lambda bench_db, _: system_calls.measure(bench_db, console),
     "latency": lambda bench_db, _: latency.measure(bench_db, console),
     "growth": lambda bench_db, options: growth.measure(bench_db, console, tasks=options.tasks),
     "long_list": lambda bench_db, _: long_list.measure(bench_db, console),

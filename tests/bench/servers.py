@@ -61,9 +61,10 @@ def limit(url: str) -> Peer:
     return Peer("limit", command, url)
 
 
-def fastify(url: str, *, rls: bool) -> Peer:
-    name = "fastify+rls" if rls else "fastify"
-    settings = {"NODE_ENV": "production", "RLS": "1" if rls else ""}
+def fastify(url: str, store: str = "plain") -> Peer:
+    """Fastify with prepared statements, as `queries` with new ones each time, or with `rls`."""
+    name = {"plain": "fastify", "queries": "fastify, not prepared", "rls": "fastify+rls"}[store]
+    settings = {"NODE_ENV": "production", "STORE": store}
     return Peer(name, ["node", str(_PEERS / "fastify" / "server.mjs")], url, settings)
 
 
@@ -71,8 +72,9 @@ def all_peers(bench_db: BenchDatabase) -> list[Peer]:
     """Return all peers, in the order in which they are measured."""
     return [
         idiom(bench_db.owner_url),
-        fastify(bench_db.owner_url, rls=False),
-        fastify(bench_db.tenant_url, rls=True),
+        fastify(bench_db.owner_url),
+        fastify(bench_db.owner_url, "queries"),
+        fastify(bench_db.tenant_url, "rls"),
         limit(bench_db.tenant_url),
         taskapi(bench_db.tenant_url),
     ]

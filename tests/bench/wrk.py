@@ -47,11 +47,13 @@ class Load:
     def on(cls, bench_db: BenchDatabase) -> Load:
         return cls(bench_db, *bench_db.write_targets())
 
-    def run(self, server: Running, operation: str, seconds: int) -> Sample:
+    def run(
+        self, server: Running, operation: str, seconds: int, connections: int = _CONNECTIONS
+    ) -> Sample:
         """Send requests for this many seconds, then restore the tasks if they have changed."""
         self._seed += 1
         postgres = psutil.Process(self.bench_db.server.pid)
-        command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s"]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
         arguments = [operation, str(self.tokens), str(self.ids), str(self._seed)]
         command += ["--timeout", "10s", "-s", str(_SCRIPT), server.base, "--", *arguments]
         before = seconds_of(server.process), seconds_of(postgres)

@@ -1,6 +1,7 @@
 // Without row-level security: prepared statements, as Drizzle recommends them for speed.
 
 import { and, desc, eq, not, sql } from "drizzle-orm";
+import { queries } from "./queries.mjs";
 import { tasks } from "./schema.mjs";
 
 const owner = sql.placeholder("owner");
@@ -26,13 +27,8 @@ export function plain(db) {
     get: (owner, id) => get.execute({ owner, id }),
     toggle: (owner, id) => toggle.execute({ owner, id }),
     remove: (owner, id) => remove.execute({ owner, id }),
-    create: (owner, values) =>
-      db.insert(tasks).values({ ...values, user_id: owner }).returning(),
-    update: (owner, id, values) =>
-      db
-        .update(tasks)
-        .set(values)
-        .where(and(eq(tasks.user_id, owner), eq(tasks.id, id)))
-        .returning(),
+    // The columns that these write depend on the request.
+    create: queries(db).create,
+    update: queries(db).update,
   };
 }

@@ -5,14 +5,15 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import Fastify from "fastify";
 import pg from "pg";
 import { plain } from "./plain.mjs";
+import { queries } from "./queries.mjs";
 import { rls } from "./rls.mjs";
 import { change, id, newTask, task } from "./schema.mjs";
 
-const { BETTER_AUTH_SECRET, DATABASE_URL, POOL_SIZE, PORT, RLS } = process.env;
+const { BETTER_AUTH_SECRET, DATABASE_URL, POOL_SIZE, PORT, STORE } = process.env;
 
 const pool = new pg.Pool({ connectionString: DATABASE_URL, max: Number(POOL_SIZE) });
 const db = drizzle({ client: pool });
-const store = RLS ? rls(db) : plain(db);
+const store = { plain, queries, rls }[STORE](db);
 
 const app = Fastify();
 await app.register(fastifyJwt, { secret: BETTER_AUTH_SECRET });
