@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
+from .header_values import header_values
 from .problems import BODY_TOO_LARGE, INVALID_JSON, UNSUPPORTED_MEDIA_TYPE, Problem
 
 # Many clients read the answer only after they have sent the whole body. The rest of a body that is
@@ -18,8 +19,8 @@ _DISCARD_SECONDS = 5.0
 
 async def read(request: Request, limit: int) -> bytes:
     """The whole body; 413 as soon as more than `limit` bytes are announced or received."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > limit:
+    announced = header_values(request.scope, b"content-length")
+    if announced and announced[0].isdecimal() and int(announced[0]) > limit:
         await _refuse(request)
     parts: list[bytes] = []
     size = 0
@@ -39,7 +40,7 @@ async def read(request: Request, limit: int) -> bytes:
 
 def parse(request: Request, body: bytes) -> Any:
     """The JSON value of a body; 415 or 400 if it is none."""
-    if not _is_json(request.headers.get("content-type", "")):
+    if not _is_json((header_values(request.scope, b"content-type") or [""])[0]):
         raise Problem(UNSUPPORTED_MEDIA_TYPE)
     try:
         return _DECODER.decode(body.decode("utf-8"))

@@ -23,6 +23,7 @@ from taskcore.tasks.ids import (
 )
 
 from .etags import Versions, matching_versions
+from .header_values import header_values
 from .problems import VALIDATION_FAILED, Fault, Problem
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -78,11 +79,6 @@ def _replace_schema(declared: params.Param | params.Body, schema: Mapping[str, A
         declared.metadata.append(WithJsonSchema(dict(schema)))
 
 
-def _values(request: Request, name: bytes) -> list[str]:
-    # Not request.headers, which is made for each request and searched by Python code.
-    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
-
-
 def _task_id(request: Request, faults: Faults) -> UUID | None:
     text = request.path_params["id"]
     if not _UUID.fullmatch(text):
@@ -92,7 +88,7 @@ def _task_id(request: Request, faults: Faults) -> UUID | None:
 
 
 def _idempotency_key(request: Request, faults: Faults) -> str | None:
-    keys = _values(request, b"idempotency-key")
+    keys = header_values(request.scope, b"idempotency-key")
     if not keys:
         return None
     try:
@@ -106,12 +102,12 @@ def _idempotency_key(request: Request, faults: Faults) -> str | None:
 
 
 def _if_match(request: Request, _: Faults) -> Versions | None:
-    tags = _values(request, b"if-match")
+    tags = header_values(request.scope, b"if-match")
     return matching_versions(",".join(tags)) if tags else None
 
 
 def _if_none_match(request: Request, _: Faults) -> str | None:
-    tags = _values(request, b"if-none-match")
+    tags = header_values(request.scope, b"if-none-match")
     return ",".join(tags) if tags else None
 
 
