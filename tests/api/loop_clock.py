@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 
@@ -19,9 +18,8 @@ class Clock:
         loop.time = lambda: self._real() + self._ahead  # type: ignore[method-assign]
 
     def stop(self) -> None:
-        """Let the time pass by `forward` only. It is a whole number now, so sums are exact."""
-        now = float(math.ceil(self._real()))
-        self._real = lambda: now
+        """Let the time be 10, and pass by `forward` only: sums of whole numbers are exact."""
+        self._real = lambda: 10.0
 
     async def forward(self, seconds: float) -> None:
         """Move the clock, after every ready task has reached its next wait.

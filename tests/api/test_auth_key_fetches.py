@@ -178,10 +178,13 @@ async def test_a_key_that_is_added_during_a_fetch_is_found(
     await clock.forward(500)
     await wait_until_async(lambda: len(jwks_server.requests) == 2)
     jwks_server.keys.append(jwk("EdDSA", 1))
-    waiting = asyncio.create_task(identify(authenticator, key_signer("EdDSA", 1).token("alice")))
+    signer = key_signer("EdDSA", 1)
+    waiting = [
+        asyncio.create_task(identify(authenticator, signer.token(f"u{n}"))) for n in range(5)
+    ]
     await asyncio.sleep(0)
     jwks_server.go_on()
-    assert await waiting == "alice"
+    assert await asyncio.gather(*waiting) == [f"u{n}" for n in range(5)]
     assert len(jwks_server.requests) == 3
 
 

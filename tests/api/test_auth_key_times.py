@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 
 import pytest
@@ -12,7 +12,9 @@ from api.jwks_server import JwksServer
 from api.loop_clock import Clock
 from api.tokens import ALGORITHMS, jwk
 from support.ports import bound_socket, port_of
+from taskapi.auth import jwks_client
 from taskapi.auth.jwks_client import JwksClient
+from taskapi.auth.key_set import Key, parse
 from taskapi.problems import Problem
 
 STALE_LIMIT = 3600
@@ -41,12 +43,12 @@ class Watched:
     async def finds(self, key_id: object) -> bool:
         return await self.jwks.key(key_id) is not None
 
-    async def assert_without_keys(self) -> None:
-        """A token is answered 503, with a new attempt in a second."""
+    async def assert_without_keys(self, retry_after: str = "1") -> None:
+        """A token is answered 503, with the seconds until the next fetch."""
         with pytest.raises(Problem) as refused:
             await self.jwks.key("EdDSA-0")
         assert refused.value.kind.code == "keys_unavailable"
-        assert refused.value.headers["Retry-After"] == "1"
+        assert refused.value.headers["Retry-After"] == retry_after
 
 
 @pytest.fixture
@@ -151,6 +153,23 @@ async def test_a_second_passes_between_two_fetches_while_there_are_no_keys(
     assert await watched.finds("EdDSA-0")
 
 
+async def test_retry_after_is_the_time_until_the_next_fetch(
+    jwks_server: JwksServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the shortest pause as it is, that is always a second."""
+    monkeypatch.setattr(jwks_client, "_SHORTEST_PAUSE", 30.0)
+    clock.stop()
+    jwks_server.behaves = "no keys"
+    watched = Watched(jwks_server.url, jwks_server, clock)
+    await watched.jwks.open()
+    assert await watched.fetches() == 1
+    for seconds, retry_after in ((0, "30"), (5, "25"), (0.5, "25"), (24, "1")):
+        await clock.forward(seconds)
+        await watched.assert_without_keys(retry_after)
+    assert await watched.fetches() == 1
+    await watched.jwks.close()
+
+
 async def test_a_token_without_keys_shortens_the_pause_to_a_second(
     watched: Watched, jwks_server: JwksServer, clock: Clock
 ) -> None:
@@ -185,18 +204,26 @@ async def test_keys_are_used_up_to_the_stale_limit_and_no_longer(
 
 
 async def test_the_same_set_again_changes_nothing(
-    watched: Watched, jwks_server: JwksServer, clock: Clock
+    watched: Watched, jwks_server: JwksServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys are made of a set once. The control is another set."""
+    """A set is read once. The control is another set."""
+    read: list[bytes] = []
+
+    def noting(content: bytes) -> Mapping[str, Key]:
+        read.append(content)
+        return parse(content)
+
+    monkeypatch.setattr(jwks_client, "parse", noting)
     key = await watched.jwks.key("EdDSA-0")
     for number in (2, 3):
         await clock.forward(480)
         assert await watched.fetches() == number
         assert await watched.jwks.key("EdDSA-0") is key
-    assert watched.changes == 1
+    assert (watched.changes, read) == (1, [])
     jwks_server.keys = [jwk(algorithm) for algorithm in ALGORITHMS[:2]]
     await clock.forward(480)
     assert await watched.fetches() == 4
+    assert read == [jwks_server.document]
     assert await watched.jwks.key("EdDSA-0") is not key
     assert watched.changes == 2
 

@@ -14,7 +14,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from mutants.mutations import Mutant, mutants
 from mutants.trials import Trials
@@ -25,15 +25,27 @@ MODULES: dict[str, Any] = tomllib.loads((HERE / "modules.toml").read_text())
 PACKAGES = ("taskcore", "taskapi", "taskcli")
 
 
-def accepted(module: str) -> dict[tuple[str, str, str], str]:
-    """The mutants of a module that need not be killed, with the reason."""
-    listed = tomllib.loads((HERE / "accepted.toml").read_text()).get("mutant", [])
-    return {
-        (module, one["before"], after): one["reason"]
+class Accepted(NamedTuple):
+    """A mutant that may survive: in this function, or anywhere in the module."""
+
+    function: str | None
+    before: str
+    after: str
+
+    def means(self, mutant: Mutant) -> bool:
+        same = (self.before, self.after) == (mutant.before, mutant.after)
+        return same and self.function in (None, mutant.function)
+
+
+def accepted(module: str) -> list[Accepted]:
+    """The mutants of a module that need not be killed."""
+    listed = tomllib.loads((HERE / "accepted.toml").read_text())["mutant"]
+    return [
+        Accepted(one.get("function"), one["before"], after)
         for one in listed
         if one["module"] == module
         for after in one["after"]
-    }
+    ]
 
 
 def copy_of_the_tree(place: Path) -> None:
@@ -80,8 +92,7 @@ def survivors(name: str, place: Path) -> list[Mutant]:
     if trials.control.failed is not None:
         print((place / "output").read_text())
         sys.exit(f"{name}: the tests fail without a mutant: {trials.control.failed}")
-    several = list(mutants(name, file))
-    reasons = accepted(name)
+    several = list(mutants(file))
     lived, timeouts = [], 0
     for number, mutant in enumerate(several, start=1):
         file.write_text(mutant.code)
@@ -96,13 +107,15 @@ def survivors(name: str, place: Path) -> list[Mutant]:
     # The control, in the order that the mutants have given the tests.
     if (failed := trials.run().failed) is not None:
         sys.exit(f"{name}: the tests fail without a mutant: {failed}")
-    left = [mutant for mutant in lived if mutant.change not in reasons]
+    reasons = accepted(name)
+    left = [mutant for mutant in lived if not any(one.means(mutant) for one in reasons)]
     print(
         f"{name}: {len(several)} mutants, {len(several) - len(lived)} killed ({timeouts} by a "
         f"timeout), {len(lived) - len(left)} accepted, {len(left)} left"
     )
-    for change in reasons.keys() - {mutant.change for mutant in lived}:
-        print(f"accepted, but killed or no mutant: {change[1:]}")
+    for one in reasons:
+        if not any(one.means(mutant) for mutant in lived):
+            print(f"accepted, but killed or no mutant: {one.after}")
     return left
 
 
@@ -124,7 +137,8 @@ def main(names: list[str]) -> int:
         left = survivors(names[0], place)
         print(f"{names[0]}: {(monotonic() - started) / 60:.1f} minutes", flush=True)
     for mutant in left:
-        print(f"survived in {mutant.module}:\n- {mutant.before}\n+ {mutant.after}")
+        where = mutant.function or "no function"
+        print(f"survived in {names[0]}, {where}:\n- {mutant.before}\n+ {mutant.after}")
     return 1 if left else 0
 
 

@@ -21,27 +21,23 @@ _NEVER_RAISED = "StopAsyncIteration"
 class Mutant(NamedTuple):
     """One change, by its lines before and after, and the module's code with it."""
 
-    module: str
+    function: str
     before: str
     after: str
     code: str
 
-    @property
-    def change(self) -> tuple[str, str, str]:
-        return self.module, self.before, self.after
 
-
-def mutants(module: str, file: Path) -> Iterator[Mutant]:
+def mutants(file: Path) -> Iterator[Mutant]:
     """Yield every mutant that compiles and could behave differently, in the order of the lines."""
     source = file.read_text()
-    made = dict.fromkeys(_mutated(source))
     behaviour = _behaviour(source)
     several = [
-        Mutant(module, *_lines(source, code), code)
-        for code in made
+        (_changed_line(source, code), code)
+        for code in dict.fromkeys(_mutated(source))
         if _behaviour(code) not in (None, behaviour)
     ]
-    yield from sorted(several, key=lambda mutant: _first_difference(source, mutant.code))
+    for line, code in sorted(several, key=lambda one: one[0]):
+        yield Mutant(_function_at(line, source), *_lines(source, code), code)
 
 
 def _mutated(source: str) -> Iterator[str]:
@@ -100,6 +96,18 @@ def _lines(source: str, code: str) -> tuple[str, str]:
     return before, after
 
 
-def _first_difference(source: str, code: str) -> int:
+def _changed_line(source: str, code: str) -> int:
+    """The number of the first line that differs, from 1 on."""
     pairs = zip(source.splitlines(), code.splitlines(), strict=False)
-    return next((number for number, (one, other) in enumerate(pairs) if one != other), 0)
+    return next((number for number, (one, other) in enumerate(pairs, 1) if one != other), 1)
+
+
+def _function_at(line: int, source: str) -> str:
+    """The name of the innermost function around this line; empty outside of all."""
+    around = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return max(around, key=lambda node: node.lineno).name if around else ""

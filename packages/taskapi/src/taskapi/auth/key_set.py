@@ -84,7 +84,7 @@ def _key(jwk: Mapping[str, Any]) -> Key | None:
         return None
     try:
         public = jwt.PyJWK.from_dict(dict(jwk), algorithms[0]).key
-    except (PyJWTError, ValueError, TypeError, KeyError):
+    except PyJWTError:
         return None
     return None if is_weak(public) else Key(public, algorithms)
 
