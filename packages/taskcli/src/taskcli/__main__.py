@@ -12,7 +12,21 @@ from typing import Annotated
 
 import typer
 
-from . import config, dev, doctor, migrate, openapi, seed, serve, stats, status, tasks, token, users
+from . import (
+    config,
+    dev,
+    doctor,
+    migrate,
+    openapi,
+    repair,
+    seed,
+    serve,
+    stats,
+    status,
+    tasks,
+    token,
+    users,
+)
 from .verbs import VerbGroup, add, with_example
 
 _HELP = """Run and maintain a taskcore database and its API.
@@ -59,6 +73,7 @@ def main(
 add(app, dev.dev, panel=_FIRST, example="taskcli dev --port 8001", database=False)
 add(app, doctor.doctor, panel=_FIRST, example="taskcli doctor")
 add(app, migrate.migrate, panel=_SCHEMA, example="taskcli migrate --grant app")
+add(app, repair.repair, panel=_SCHEMA, example="taskcli repair --dry-run")
 add(app, status.status, panel=_SCHEMA, example="taskcli status --json")
 add(app, seed.seed, panel=_DATA, example="taskcli seed --users 1000 --tasks 1000000")
 add(app, stats.stats, panel=_DATA, example="taskcli stats")

@@ -106,7 +106,7 @@ class SchemaMissing(DatabaseNotReady):
 
 
 class TenantRoleMissing(DatabaseNotReady):
-    """The role taskcore_tenant does not exist: run the migrations (taskcli migrate)."""
+    """The role taskcore_tenant does not exist: run taskcli migrate (after a restore: repair)."""
 
 
 class TenantRoleRefused(DatabaseNotReady):
@@ -114,7 +114,7 @@ class TenantRoleRefused(DatabaseNotReady):
 
 
 class PermissionMissing(DatabaseNotReady):
-    """A GRANT to the role taskcore_tenant is missing: taskcli migrate --check names it."""
+    """A GRANT to the role taskcore_tenant is missing: taskcli repair puts it back."""
 
 
 class UntrustedObject(DatabaseNotReady):

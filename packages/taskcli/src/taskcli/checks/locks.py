@@ -19,7 +19,7 @@ from taskcore.execution.wire import BIND_OWNER
 from taskcore.tasks.fields import TASK_COLUMNS
 from taskcore.tenancy import TENANT_ROLE
 
-from . import REPAIR_DRIFT, CheckFailed
+from . import REPAIR, CheckFailed
 
 if TYPE_CHECKING:
     from taskcore.admin.connection import Admin
@@ -82,12 +82,10 @@ def row_level_security(session: Admin) -> str:
     try:
         with _temporary_task(session) as (_, task):
             if _count(session, task) != 1:
-                raise CheckFailed("a user does not see a row of their own", REPAIR_DRIFT)
+                raise CheckFailed("a user does not see a row of their own", REPAIR)
             _bind(session, _OTHER_USER)
             if _count(session, task) != 0:
-                raise CheckFailed(
-                    "row-level security lets a row of another user through", REPAIR_DRIFT
-                )
+                raise CheckFailed("row-level security lets a row of another user through", REPAIR)
     except NoUser:
         return "not tried: there is no user yet"
     return "a row of another user was asked for, and not given"
@@ -104,7 +102,7 @@ def _temporary_task(session: Admin) -> Iterator[tuple[str, UUID]]:
         _bind(session, owner)
         made = _rows(session, create_task(owner, TaskCreate(title="made by taskcli doctor")))
         if not made:
-            raise CheckFailed("a user can't make a task", REPAIR_DRIFT)
+            raise CheckFailed("a user can't make a task", REPAIR)
         yield owner, made[0][_ID]
 
 

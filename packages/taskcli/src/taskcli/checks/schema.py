@@ -10,7 +10,7 @@ from psycopg import sql
 from taskcli import environment
 from taskcore import admin, migrations
 
-from . import REPAIR_DRIFT, CheckFailed
+from . import REPAIR, CheckFailed
 
 if TYPE_CHECKING:
     from taskcore.admin.connection import Admin
@@ -30,7 +30,7 @@ def drift(url: str) -> str:
     if migrations.current(url) != migrations.head():
         return "not compared: the schema is at another revision"
     if found:
-        raise CheckFailed("; ".join(found), REPAIR_DRIFT)
+        raise CheckFailed("; ".join(found), REPAIR)
     return "no difference"
 
 

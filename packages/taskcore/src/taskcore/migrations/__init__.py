@@ -6,6 +6,7 @@ does not give.
 """
 
 from .history import head, history, is_behind
+from .repairs import Repair
 from .revision import database_revision
 from .runner import (
     USERS_TABLE_VARIABLE,
@@ -13,12 +14,14 @@ from .runner import (
     check,
     current,
     downgrade,
+    repair,
     sql,
     upgrade,
 )
 
 __all__ = [
     "USERS_TABLE_VARIABLE",
+    "Repair",
     "adopt_users",
     "check",
     "current",
@@ -27,6 +30,7 @@ __all__ = [
     "head",
     "history",
     "is_behind",
+    "repair",
     "sql",
     "upgrade",
 ]
