@@ -37,7 +37,7 @@ def test_an_interrupted_migration_changes_nothing_and_can_be_repeated(
             process = cli.start("migrate", DATABASE_URL=empty_url)
             wait_until(lambda: _number(empty_url, _WAITS), "the migration waits")
             code, output = interrupted(process)
-    assert code == 1
+    assert code == 130
     assert "stopped: what was under way was rolled back" in output
     assert migrations.current(empty_url) is None
     assert cli("migrate", DATABASE_URL=empty_url).code == 0
@@ -62,7 +62,7 @@ def test_an_interrupted_seed_keeps_whole_batches_and_continues(cli: Cli, own_url
         wait_until(lambda: _count(own_url, data, 0) == BATCH, "the first batch")
         code, output = interrupted(process)
         other.rollback()
-    assert code == 1
+    assert code == 130
     assert "run the same command to go on" in output
     assert f" of {tasks} tasks are in" in output
     assert _count(own_url, data, 0) == BATCH

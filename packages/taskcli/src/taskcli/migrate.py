@@ -97,6 +97,7 @@ def _go_up(to: str, grants: list[str], *, as_json: bool) -> None:
         raise WrongUse(f"the schema is at {at}, past {to}: `taskcli migrate --down --to {to}`")
     with on_interrupt(_ROLLED_BACK):
         migrations.upgrade(url, _known(to), report=output.note)
+    with on_interrupt("the schema is migrated; run the command again for the grants"):
         if grants:
             with admin.connected(url) as session:
                 for login in grants:

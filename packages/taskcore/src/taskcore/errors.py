@@ -9,6 +9,7 @@
     │   └── StaleTask
     ├── DatabaseUnavailable            try again later; `outcome_unknown`: a write may have happened
     │   ├── NoConnection
+    │   │   └── LoginRefused           the password, login or database of the URL is wrong
     │   ├── ConnectionLost
     │   ├── DeadlineExceeded
     │   └── DiskFull
@@ -83,6 +84,10 @@ class DatabaseUnavailable(TaskcoreError):
 
 class NoConnection(DatabaseUnavailable):
     """No database connection could be had in time."""
+
+
+class LoginRefused(NoConnection):
+    """The database server does not let this login in."""
 
 
 class ConnectionLost(DatabaseUnavailable):

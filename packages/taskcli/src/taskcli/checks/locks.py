@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 _ID = TASK_COLUMNS.index("id")
 _COUNT_WITHOUT_OWNER = "SELECT count(*) FROM public.tasks WHERE id = %s"
 _OTHER_USER = "taskcli doctor"
+_OWNER_OF_TASKS = (
+    "SELECT pg_catalog.pg_has_role(session_user, c.relowner, 'USAGE') "
+    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = 'public' AND c.relname = 'tasks'"
+)
 
 
 class NoUser(Exception):
@@ -38,25 +43,41 @@ def role(connection: psycopg.Connection[Any]) -> str:
     login = connection.info.user
     with connection.transaction(force_rollback=True):
         try:
-            _bind(connection, _OTHER_USER)
+            with connection.transaction():
+                _bind(connection, _OTHER_USER)
         except psycopg.errors.InsufficientPrivilege as error:
             raise CheckFailed(
                 f"the login {login} may not take the role {TENANT_ROLE}",
                 f"taskcli migrate --grant {login}",
             ) from error
         except psycopg.errors.InvalidParameterValue as error:
+            # A restore into a cluster without the role brings the tables all the same.
+            migrated = connection.execute(_OWNER_OF_TASKS).fetchone()
             raise CheckFailed(
-                f"the role {TENANT_ROLE} does not exist", "taskcli migrate"
+                f"the role {TENANT_ROLE} does not exist", REPAIR if migrated else "taskcli migrate"
             ) from error
         row = connection.execute(
             "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user"
         ).fetchone()
         if row is None or row[0]:
-            raise CheckFailed(
-                f"the role {TENANT_ROLE} bypasses row-level security",
-                f"ALTER ROLE {TENANT_ROLE} NOBYPASSRLS",
-            )
+            raise CheckFailed(f"the role {TENANT_ROLE} bypasses row-level security", REPAIR)
     return f"{login} takes {TENANT_ROLE}"
+
+
+def may_own(connection: psycopg.Connection[Any]) -> bool:
+    """Whether this login has the rights of the tasks' owner; so it has if there are no tasks."""
+    row = connection.execute(_OWNER_OF_TASKS).fetchone()
+    return row is None or bool(row[0])
+
+
+def no_row_of_others(connection: psycopg.Connection[Any]) -> str:
+    """The second lock, as the server's login can try it: a user without tasks sees no row."""
+    with connection.transaction(force_rollback=True):
+        _bind(connection, _OTHER_USER)
+        row = connection.execute("SELECT EXISTS (SELECT FROM public.tasks)").fetchone()
+        if row is None or row[0]:
+            raise CheckFailed("row-level security lets a row of another user through", REPAIR)
+    return "a user without tasks sees no row"
 
 
 def owner_predicate(session: Admin) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from taskcli import environment
-from taskcore import admin, migrations
+from taskcore import Database, admin, migrations
 
 from . import REPAIR, CheckFailed
 
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 
 def revision(url: str) -> str:
-    at, head = migrations.current(url), migrations.head()
+    return _compared(migrations.current(url))
+
+
+def revision_for_tenant(url: str) -> str:
+    """The revision, asked by a login that has no right but to take the tenant role."""
+    with Database(url, max_size=1) as database:
+        return _compared(database.run(migrations.database_revision()))
+
+
+def _compared(at: str | None) -> str:
+    head = migrations.head()
     if migrations.is_behind(at):
         raise CheckFailed(
             f"it is at {at or 'nothing'}, and this version needs {head}", "taskcli migrate"
