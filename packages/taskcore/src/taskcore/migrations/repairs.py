@@ -36,8 +36,9 @@ _ROLE_RIGHTS = re.compile(r"SUPERUSER|BYPASSRLS|LOGIN|CREATEROLE|CREATEDB|REPLIC
 _WHY = f"{SCHEMA}.taskcore_why_missed(text, uuid)"
 
 # Names of differences, as `drift` gives them.
+_POLICY = "policy taskcore_owner"
 _LOCK = re.compile(
-    r"row-level security on tasks|policy taskcore_owner"
+    rf"row-level security on tasks|{_POLICY}"
     rf"|grants on (tasks|column tasks\..+) to ({TENANT_ROLE}|PUBLIC)|grants on the schema to .+"
 )
 _FUNCTION = re.compile(
@@ -161,8 +162,9 @@ def _steps(
             yield _Step(_FUNCTION, [reason_function_sql(SCHEMA), *([owner] * has_owner)])
     if _names(differences, _LOCK):
         unforced = f"ALTER TABLE {SCHEMA}.tasks NO FORCE ROW LEVEL SECURITY"
-        old = f"DROP POLICY IF EXISTS taskcore_owner ON {SCHEMA}.tasks"
-        yield _Step(_LOCK, [unforced, old, lock_sql(SCHEMA)])
+        missing = any(it.name == _POLICY and it.real is None for it in differences)
+        old = [] if missing else [f"DROP {_POLICY} ON {SCHEMA}.tasks"]
+        yield _Step(_LOCK, [unforced, *old, lock_sql(SCHEMA)])
     if _names(differences, _REVISION):
         revoke = f"REVOKE ALL ON {SCHEMA}.{VERSION_TABLE} FROM PUBLIC, {TENANT_ROLE}"
         yield _Step(_REVISION, [revoke, show_revision_sql(SCHEMA)])
