@@ -37,7 +37,7 @@ def test_an_interrupted_migration_changes_nothing_and_can_be_repeated(
             process = cli.start("migrate", DATABASE_URL=empty_url)
             wait_until(lambda: _number(empty_url, _WAITS), "the migration waits")
             code, output = interrupted(process)
-    assert code == 1
+    assert code == 130
     assert "stopped: what was under way was rolled back" in output
     assert migrations.current(empty_url) is None
     assert cli("migrate", DATABASE_URL=empty_url).code == 0
@@ -62,7 +62,7 @@ def test_an_interrupted_seed_keeps_whole_batches_and_continues(cli: Cli, own_url
         wait_until(lambda: _count(own_url, data, 0) == BATCH, "the first batch")
         code, output = interrupted(process)
         other.rollback()
-    assert code == 1
+    assert code == 130
     assert "run the same command to go on" in output
     assert f" of {tasks} tasks are in" in output
     assert _count(own_url, data, 0) == BATCH
@@ -73,6 +73,40 @@ def test_an_interrupted_seed_keeps_whole_batches_and_continues(cli: Cli, own_url
     assert [_count(own_url, data, batch) for batch in range(3)] == [BATCH] * 3
     with connected(own_url) as session:
         assert sum(user.tasks for user in list_users(session)) == tasks
+
+
+def test_an_interrupted_export_says_so_in_its_last_line_and_is_not_imported(
+    cli: Cli, own_url: str
+) -> None:
+    """More than fits in a pipe that is not read: the export is in the middle when it is stopped."""
+    assert cli("seed", "--tasks", 20_000, DATABASE_URL=own_url).code == 0
+    process = cli.start("tasks", "export", DATABASE_URL=own_url)
+    waits = "wait_event = 'ClientWrite'"
+    wait_until(lambda: _number(own_url, waits) == 1, "the export waits for its reader")
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "what was written is not complete, and its last line says so" in said
+    assert "nothing was changed" not in said
+    assert out.endswith('\n{"unfinished": true}\n')
+    done = cli("tasks", "import", stdin=out, DATABASE_URL=own_url)
+    assert done.code == 1
+    assert "nothing was imported" in done.err
+    whole = out.partition("\n\n")[0] + "\n"
+    if whole.rstrip().endswith("}"):
+        assert "the export was not finished" in done.err
+        # Control: without the last line the same tasks are taken.
+        assert cli("tasks", "import", stdin=whole, DATABASE_URL=own_url).code == 0
+
+
+def test_an_interrupted_verb_that_reads_exits_with_130(cli: Cli, own_url: str) -> None:
+    with psycopg.connect(own_url) as other:
+        other.execute("LOCK TABLE public.tasks IN ACCESS EXCLUSIVE MODE")
+        process = cli.start("stats", DATABASE_URL=own_url)
+        wait_until(lambda: _number(own_url, _WAITS) == 1, "the verb waits")
+        code, output = interrupted(process)
+    assert (code, output) == (130, "taskcli: stopped; nothing was changed\n")
 
 
 def _count(url: str, data: Dataset, batch: int) -> int:

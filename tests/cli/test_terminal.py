@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import psycopg
 
 from support.command import Cli
@@ -44,6 +46,22 @@ def test_seed_shows_a_progress_bar_unless_quiet(cli: Cli, own_url: str) -> None:
     assert "25000/25000" in done.out and "a second" in done.out
     again = cli.on_terminal("seed", "--tasks", 25_000, "--quiet", DATABASE_URL=own_url)
     assert (again.code, again.out) == (0, "")
+
+
+def test_export_and_import_show_their_progress_on_a_terminal(cli: Cli, own_url: str) -> None:
+    assert cli("seed", "--tasks", 3000, DATABASE_URL=own_url).code == 0
+    file = cli.directory / "tasks.jsonl"
+    command = f'exec "{sys.executable}" -P -m taskcli tasks export > "{file}"'
+    shown = cli.on_terminal(program=["/bin/sh", "-c", command], DATABASE_URL=own_url)
+    assert shown.code == 0
+    assert "3000/3000" in shown.out and "a second" in shown.out
+    assert file.read_bytes().count(b"\n") == 3000
+    imported = cli.on_terminal("tasks", "import", file, DATABASE_URL=own_url)
+    assert imported.code == 0
+    assert "3000/3000" in imported.out
+    # Data and progress would be mixed on one terminal.
+    assert "a second" not in cli.on_terminal("tasks", "export", DATABASE_URL=own_url).out
+    assert "a second" not in cli("tasks", "import", file, DATABASE_URL=own_url).err
 
 
 def test_control_characters_in_a_name_are_not_printed(cli: Cli, own_url: str) -> None:

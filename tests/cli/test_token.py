@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import pytest
 
 from support.api_server import SECRET, Api, token
 from support.command import Cli
+from support.ports import closed_port
 
 
 def test_the_server_accepts_a_made_token(
@@ -25,7 +27,10 @@ def test_the_server_accepts_a_made_token(
     assert claims["sub"] == alice
     assert claims["exp"] - claims["iat"] == 900
     inspected = cli("token", "--inspect", text, "--json", **settings)
-    assert (inspected.code, inspected.json) == (0, {"valid": True, "user_id": alice})
+    assert (inspected.code, inspected.json) == (
+        0,
+        {"valid": True, "user_id": alice, "user_exists": True},
+    )
 
 
 def test_the_json_has_the_token_its_user_and_its_expiry(
@@ -105,3 +110,76 @@ def test_inspect_names_the_claim_where_the_api_says_token_invalid(
     done = cli("token", "--inspect", text, "--json", **{**ours, **settings})
     assert done.json["code"] == "token_invalid"
     assert reason in done.json["reason"]
+
+
+def test_inspect_refuses_a_user_whom_the_database_does_not_know(
+    cli: Cli, url: str, alice: str
+) -> None:
+    ours = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET}
+    done = cli("token", "--inspect", token("nobody"), "--json", **ours)
+    assert done.code == 1
+    assert done.json["code"] == "user_unknown"
+    assert "there is no user 'nobody'" in done.err
+    assert cli("token", "--inspect", token(alice), **ours).code == 0
+
+
+def test_inspect_without_a_database_says_that_the_user_was_not_looked_up(cli: Cli) -> None:
+    with closed_port() as port:
+        ours = {"DATABASE_URL": f"postgresql://x@127.0.0.1:{port}/x", "BETTER_AUTH_SECRET": SECRET}
+        done = cli("token", "--inspect", token("ada"), **ours)
+        in_json = cli("token", "--inspect", token("ada"), "--json", **ours).json
+    assert (done.code, done.out) == (0, "ada\n")
+    assert "if this user exists: nothing answers where the database should be" in done.err
+    assert in_json == {"valid": True, "user_id": "ada", "user_exists": None}
+
+
+SESSION_TOKEN = "k3JdP9xQ2mVb7LcZ5tRw8YfN1hGs4AeU"
+UNUSED = "postgresql://unused"
+WITH_KEYS = {"DATABASE_URL": UNUSED, "BETTER_AUTH_URL": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "sentences"),
+    [
+        (
+            token("ada", iss="https://a.example"),
+            {"TASKAPI_JWT_ISSUER": "https://b.example"},
+            ["iss) is 'https://a.example', and 'https://b.example' is wanted (TASKAPI_JWT_ISSUER"],
+        ),
+        (
+            token("ada", aud=["one", "two"]),
+            {"TASKAPI_JWT_AUDIENCE": "tasks"},
+            ["aud) is ['one', 'two'], and 'tasks' is wanted (TASKAPI_JWT_AUDIENCE)"],
+        ),
+        (
+            token("ada"),
+            {"TASKAPI_JWT_AUDIENCE": "tasks"},
+            ["its audience (aud) is missing, and 'tasks' is wanted"],
+        ),
+        (SESSION_TOKEN, {}, ["it is no JWT", "session token", "client.token()"]),
+        (f"{SESSION_TOKEN}.aGVsbG8%3D", {}, ["it is no JWT", "session token"]),
+        ("no.token", {}, ["it is no JWT"]),
+        ("a" * 9000, {}, ["it is longer than 8192 bytes"]),
+    ],
+    ids=["issuer", "audience", "no audience", "session token", "cookie", "no JWT", "long"],
+)
+def test_inspect_says_what_was_found_what_is_wanted_and_which_variable_sets_it(
+    cli: Cli, text: str, settings: dict[str, str], sentences: list[str]
+) -> None:
+    ours = {"DATABASE_URL": UNUSED, "BETTER_AUTH_SECRET": SECRET}
+    done = cli("token", "--inspect", text, **ours, **settings)
+    assert done.code == 1
+    for sentence in sentences:
+        assert sentence in done.err
+    if text == "no.token":
+        assert "session token" not in done.err
+
+
+def test_inspect_names_the_variable_of_the_method_that_is_not_set(cli: Cli) -> None:
+    done = cli("token", "--inspect", token("ada"), **WITH_KEYS)
+    assert "its alg is HS256, but no BETTER_AUTH_SECRET is set" in done.err
+    header = base64.urlsafe_b64encode(b'{"alg":"EdDSA"}').rstrip(b"=").decode()
+    other = ".".join([header, *token("ada").split(".")[1:]])
+    ours = {"DATABASE_URL": UNUSED, "BETTER_AUTH_SECRET": SECRET}
+    done = cli("token", "--inspect", other, **ours)
+    assert "its alg is EdDSA, but no BETTER_AUTH_URL is set" in done.err

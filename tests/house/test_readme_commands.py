@@ -31,6 +31,7 @@ CHECKS = {"taskcli --help", "taskcli migrate", "taskcli doctor"}
 SERVES = {"taskcli serve"}
 # Commands that need packages from an index are run by the named file.
 FIRST = "tests/first_minutes/test_first_command.py"
+BACKUP = "tests/cli/test_backup.py"
 ELSEWHERE = {
     '.venv/bin/pip install "./packages/taskcore[embedded]" ./packages/taskapi ./packages/taskcli': (
         FIRST
@@ -39,6 +40,12 @@ ELSEWHERE = {
     "python3 -m venv .venv": ".ci/run",
     ".venv/bin/pip install nox": ".ci/run",
     ".venv/bin/nox": ".ci/run",
+    'pg_dump --format=custom --no-acl --file=tasks.dump "$DATABASE_URL"': BACKUP,
+    'pg_dumpall --roles-only --file=roles.sql --dbname="$DATABASE_URL"': BACKUP,
+    'psql --quiet --file=roles.sql "$RESTORED_URL"': BACKUP,
+    'pg_restore --dbname="$RESTORED_URL" tasks.dump': BACKUP,
+    'taskcli repair --database-url "$RESTORED_URL"': BACKUP,
+    'taskcli doctor --database-url "$RESTORED_URL"': BACKUP,
 }
 
 
@@ -89,7 +96,7 @@ def test_every_command_is_in_a_table() -> None:
 @pytest.mark.parametrize("command", ELSEWHERE)
 def test_a_command_that_another_file_runs_is_in_that_file(command: str) -> None:
     text = (ROOT / ELSEWHERE[command]).read_text()
-    if ELSEWHERE[command] == FIRST:
+    if ELSEWHERE[command] in (FIRST, BACKUP):
         assert '"README.md"' in text
     else:
         assert command in text.splitlines()

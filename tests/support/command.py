@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,13 +106,19 @@ class Cli:
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1024 * 1024)
         return process
 
-    def on_terminal(self, *arguments: object, typed: str = "", **variables: str) -> Done:
+    def on_terminal(
+        self,
+        *arguments: object,
+        typed: str = "",
+        program: Sequence[str] = COMMAND,
+        **variables: str,
+    ) -> Done:
         """On a terminal, where everything it says comes in one stream."""
         master, slave = pty.openpty()
         given = {"TERM": "xterm-256color", "COLUMNS": "120", **variables}
         try:
             process = subprocess.Popen(
-                [*COMMAND, *map(str, arguments)],
+                [*program, *map(str, arguments)],
                 stdin=slave,
                 stdout=slave,
                 stderr=slave,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,8 @@ from .request_id import REQUEST_ID
 from .services import Services, services_of
 from .settings import ConfigurationError, Settings
 from .telemetry import count_problem, observe_pool
+
+_log = logging.getLogger(__name__)
 
 
 def create_app_from_environment() -> FastAPI:
@@ -105,6 +108,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _answer_problem(request: Request, problem: Problem) -> Response:
     count_problem(problem)
+    if problem.reason is not None:
+        _log.debug("%s: %s (%s)", problem.kind.code, problem.reason, request.scope[REQUEST_ID])
     return problems.answer(problem, request.scope[REQUEST_ID])
 
 
@@ -113,6 +118,7 @@ async def _answer_error(request: Request, error: TaskcoreError) -> Response:
     problem = problems.of_error(error, hide_foreign_tasks=hide)
     if problem.kind is problems.INTERNAL_ERROR:
         raise error
+    _log.debug("%s: %s (%s)", type(error).__name__, error, request.scope[REQUEST_ID])
     return await _answer_problem(request, problem)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from time import perf_counter
 
 from starlette.datastructures import Headers
@@ -44,6 +45,8 @@ EXPOSED_HEADERS = (
 VARY_BY_ORIGIN = "taskapi.vary_by_origin"
 """The key in the scope of a request whose answer has to say that it depends on the Origin."""
 _A_DAY = 24 * 60 * 60
+_MAX_LOGGED_ORIGINS = 100
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,200}")
 
 
 class Cors(CORSMiddleware):
@@ -63,6 +66,7 @@ class Cors(CORSMiddleware):
             expose_headers=EXPOSED_HEADERS,
             max_age=_A_DAY,
         )
+        self._logged: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
@@ -73,9 +77,24 @@ class Cors(CORSMiddleware):
             await self.app(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
+        # The header Authorization makes browsers ask before every cross-origin request.
+        if not self.is_allowed_origin(request_headers["origin"]):
+            self._log_refused(request_headers["origin"])
         headers = super().preflight_response(request_headers).headers
         kept = {name: value for name, value in headers.items() if not name.startswith("content-")}
         return _Preflight(None, 204, kept)
+
+    def _log_refused(self, origin: str) -> None:
+        """Log each origin once, and not without end: a client can send any."""
+        if origin in self._logged or len(self._logged) >= _MAX_LOGGED_ORIGINS:
+            return
+        self._logged.add(origin)
+        if _ORIGIN.fullmatch(origin):
+            _log.warning(
+                "pages of %s may not call this API: CORS_ORIGINS=%s would allow them",
+                origin,
+                ",".join([*self.allow_origins, origin]),
+            )
 
 
 def _add_origin_to_vary(headers: list[tuple[bytes, bytes]]) -> None:

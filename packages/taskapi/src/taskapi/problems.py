@@ -40,6 +40,7 @@ class Fault:
 
 TOKEN_MISSING = Kind(401, "token_missing", "A bearer token is needed.")
 TOKEN_MALFORMED = Kind(401, "token_malformed", "The token is malformed.")
+TOKEN_NOT_JWT = Kind(401, "token_malformed", "The bearer token must be a JWT.")
 TOKEN_INVALID = Kind(401, "token_invalid", "The token is not valid here.")
 TOKEN_EXPIRED = Kind(401, "token_expired", "The token has expired.")
 TOKEN_NOT_YET_VALID = Kind(401, "token_not_yet_valid", "The token is not valid yet.")

@@ -3,7 +3,7 @@
 At SIGTERM stock uvicorn closes its listening sockets at once, and ends by the signal. Here SIGTERM
 first makes /health/ready fail for `drain_seconds`, while requests are still served and the load
 balancer moves to other processes. Then the listening sockets close, requests in flight end, the
-pool closes, and the exit code is 0.
+pool closes, and the exit code is 0. SIGHUP does the same, unless it is ignored (nohup).
 
 What a client may send, and how slowly, is limited in `http_protocol`.
 """
@@ -11,8 +11,12 @@ What a client may send, and how slowly, is limited in `http_protocol`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
 
@@ -25,6 +29,8 @@ from .connections import Connections, connection_limit
 from .http_protocol import HttpProtocol
 from .services import services_of
 from .settings import Settings
+
+_log = logging.getLogger(__name__)
 
 # For requests in flight once the listening sockets are closed; a request's own deadline is shorter.
 _IN_FLIGHT_SECONDS = 30
@@ -52,8 +58,25 @@ class Server(uvicorn.Server):
             self.force_exit = self.should_exit
             self.should_exit = True
         elif self._drained_at is None:
+            if sig == signal.SIGHUP:
+                _log.warning("SIGHUP: stopping as at SIGTERM; settings are read at the start only")
             services_of(self._app).draining = True
             self._drained_at = monotonic() + self._drain_seconds
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn leaves SIGHUP alone, whose default would end the process with requests in flight.
+        with super().capture_signals():
+            if threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            before = signal.getsignal(signal.SIGHUP)
+            if before is not signal.SIG_IGN:  # nohup
+                signal.signal(signal.SIGHUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGHUP, before)
 
     async def on_tick(self, counter: int) -> bool:
         if self._drained_at is not None and monotonic() >= self._drained_at:

@@ -12,7 +12,21 @@ from typing import Annotated
 
 import typer
 
-from . import config, dev, doctor, migrate, openapi, seed, serve, stats, status, tasks, token, users
+from . import (
+    config,
+    dev,
+    doctor,
+    migrate,
+    openapi,
+    repair,
+    seed,
+    serve,
+    stats,
+    status,
+    tasks,
+    token,
+    users,
+)
 from .verbs import VerbGroup, add, with_example
 
 _HELP = """Run and maintain a taskcore database and its API.
@@ -20,7 +34,7 @@ _HELP = """Run and maintain a taskcore database and its API.
 Start with [bold]taskcli dev[/bold]. With your own database: migrate, doctor, serve."""
 _EPILOG = """Settings come from flags, then the environment, then the file .env in this directory;
 taskcli config shows them. Data go to standard output, everything else to standard error. Exit code:
-0 done, 1 the check or the work failed, 2 wrong use."""
+0 done, 1 the check or the work failed, 2 wrong use, 130 Ctrl-C."""
 _FIRST, _SCHEMA, _DATA, _SERVER = "First steps", "The schema", "The data", "The server"
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -59,6 +73,7 @@ def main(
 add(app, dev.dev, panel=_FIRST, example="taskcli dev --port 8001", database=False)
 add(app, doctor.doctor, panel=_FIRST, example="taskcli doctor")
 add(app, migrate.migrate, panel=_SCHEMA, example="taskcli migrate --grant app")
+add(app, repair.repair, panel=_SCHEMA, example="taskcli repair --dry-run")
 add(app, status.status, panel=_SCHEMA, example="taskcli status --json")
 add(app, seed.seed, panel=_DATA, example="taskcli seed --users 1000 --tasks 1000000")
 add(app, stats.stats, panel=_DATA, example="taskcli stats")
@@ -67,9 +82,12 @@ add(app, token.token, panel=_SERVER, example="taskcli token --user demo --ttl 1h
 add(app, openapi.openapi, panel=_SERVER, example="taskcli openapi > api.json", database=False)
 add(app, config.config, panel=_SERVER, example="taskcli config")
 
-_users = typer.Typer(cls=VerbGroup, help="List, show, add and delete users.", no_args_is_help=True)
+_users = typer.Typer(
+    cls=VerbGroup, help="List, show, export, add and delete users.", no_args_is_help=True
+)
 add(_users, users.list_, name="list", example="taskcli users list --limit 20")
 add(_users, users.show, example="taskcli users show demo")
+add(_users, users.export, example="taskcli users export ada > ada.json")
 add(_users, users.add, example="taskcli users add ada --email ada@example.com")
 add(_users, users.delete, example="taskcli users delete ada --dry-run")
 add(_users, users.adopt, example="""taskcli users adopt 'public."user"'""")

@@ -15,6 +15,11 @@ def config(as_json: Json = False) -> None:
     In this order, a setting comes from a flag, the environment, the file .env in the working
     directory, or its default. Secrets and passwords are not shown.
     """
+    output.rows(in_force(), as_json=as_json, columns=("name", "value", "source"))
+
+
+def in_force() -> list[dict[str, str | None]]:
+    """Each setting with its value and its source; secrets and passwords are masked."""
     from pydantic import SecretStr
 
     from taskapi.settings import Settings, variable
@@ -23,7 +28,7 @@ def config(as_json: Json = False) -> None:
     secret = {
         name for name, info in names.items() if SecretStr.__name__ in str(info.annotation)
     } | {environment.DIRECT}
-    records = []
+    records: list[dict[str, str | None]] = []
     for name in (*names, environment.DIRECT, environment.USERS_TABLE):
         given = os.environ.get(name)
         default = names[name].get_default() if name in names else None
@@ -36,7 +41,7 @@ def config(as_json: Json = False) -> None:
                 "source": source,
             }
         )
-    output.rows(records, as_json=as_json, columns=("name", "value", "source"))
+    return records
 
 
 def masked(value: str) -> str:

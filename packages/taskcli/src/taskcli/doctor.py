@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
     from .checks import Finding
 
+_ONLY_OWNER = (
+    "not this one; only the login that owns the tasks can check drift, who may create in the "
+    "schema public, the users table, the first lock, and the second one with a task "
+    "(DATABASE_URL_UNPOOLED)"
+)
+
 
 def doctor(
     workers: Annotated[
@@ -96,6 +102,15 @@ def _database_findings(
             "connections", lambda: server.connections(connection, settings, workers)
         )
         yield from run_check("role", lambda: locks.role(connection))
+        direct = server.connected(direct_url)
+        if direct.connection is not None:
+            with direct.connection:
+                owns = locks.may_own(direct.connection)
+            if not owns:
+                yield from run_check("schema", lambda: schema.revision_for_tenant(url))
+                yield from run_check("second lock", lambda: locks.no_row_of_others(connection))
+                yield Finding("owner's login", True, _ONLY_OWNER)
+                return
         yield from run_check("schema", lambda: schema.revision(direct_url))
         yield from run_check("drift", lambda: schema.drift(direct_url))
         try:

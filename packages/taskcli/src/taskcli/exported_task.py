@@ -28,6 +28,10 @@ _MAX_LENGTH = {
 }
 
 
+UNFINISHED = b'{"unfinished": true}'
+"""The last line of an export that was stopped or failed."""
+
+
 class ExportedTask(TaskRead):
     """A task as the table can hold it, which is more than the API accepts (an empty title)."""
 
@@ -62,6 +66,10 @@ def read(source: BinaryIO) -> Iterator[ExportedTask]:
         try:
             task = ExportedTask.model_validate_json(line)
         except ValidationError as error:
+            if UNFINISHED in (line.strip(), next(source, b"").strip()):
+                raise Failure(
+                    f"the export was not finished, after line {number - 1}; nothing was imported"
+                ) from None
             raise Failure(
                 f"line {number} is no task ({_first_fault(error)}); nothing was imported"
             ) from None

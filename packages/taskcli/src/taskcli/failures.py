@@ -1,6 +1,6 @@
 """Turns every error into one sentence and an exit code.
 
-0: done. 1: the check or the work failed. 2: wrong use, wrong settings included.
+0: done. 1: the check or the work failed. 2: wrong use, wrong settings included. 130: Ctrl-C.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ class WrongUse(Failure):
     code = 2
 
 
+class Interrupted(Failure):
+    """Ctrl-C ended the work; the code is a shell's for a command that SIGINT has ended."""
+
+    code = 130
+
+
 @contextmanager
 def exit_on_error() -> Iterator[None]:
     """Print the sentence of an error in the block, and exit with its code."""
@@ -56,7 +62,18 @@ def on_interrupt(sentence: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Failure(f"stopped: {sentence}") from error
+        raise Interrupted(f"stopped: {sentence}") from error
+
+
+@contextmanager
+def on_full_disk(sentence: str) -> Iterator[None]:
+    """If the database's disk is full, fail with this sentence about what was changed."""
+    from taskcore import DiskFull
+
+    try:
+        yield
+    except DiskFull as error:
+        raise Failure(f"the database's disk is full: {sentence}") from error
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -64,7 +81,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, Failure):
         return str(error), error.code
     if isinstance(error, KeyboardInterrupt):
-        return "stopped; nothing was changed", 1
+        return "stopped; nothing was changed", Interrupted.code
     if isinstance(error, OSError):
         return _os_error_sentence(error), 1
     if "taskcore" in sys.modules:

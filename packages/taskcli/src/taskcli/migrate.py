@@ -30,10 +30,11 @@ def migrate(
         bool, typer.Option("--sql", help="Print a script for psql, and change nothing.")
     ] = False,
     grant: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="LOGIN",
-            help="Also let this login, which the server connects as, take the tenant role.",
+            help="Also let this login, which the server connects as, take the tenant role. "
+            "Can be repeated.",
         ),
     ] = None,
     check: Annotated[
@@ -52,7 +53,7 @@ def migrate(
     Each revision is printed as it is applied. All of them run in one transaction; a second
     migration of the same database waits for the first.
     """
-    if sum((down, sql, check, grant is not None)) > 1:
+    if sum((down, sql, check, bool(grant))) > 1:
         raise WrongUse("choose one of --down, --sql, --check and --grant")
     if dry_run and not down:
         raise WrongUse("--dry-run goes with --down: nothing else loses anything")
@@ -63,7 +64,7 @@ def migrate(
     elif down:
         _go_down(to or "-1", yes=yes, dry_run=dry_run, as_json=as_json)
     else:
-        _go_up(to or "head", grant, as_json=as_json)
+        _go_up(to or "head", grant or [], as_json=as_json)
 
 
 def _print_script(to: str | None) -> None:
@@ -82,12 +83,12 @@ def _check(as_json: bool) -> None:
         output.line(difference)
     if found:
         raise Failure(
-            "the schema is not what this version needs: `taskcli migrate` brings it up to date; "
-            "what has drifted has to be put back by hand"
+            "the schema is not what this version needs: `taskcli migrate` brings it up to date, "
+            "and then `taskcli repair` puts back what has drifted"
         )
 
 
-def _go_up(to: str, grant: str | None, *, as_json: bool) -> None:
+def _go_up(to: str, grants: list[str], *, as_json: bool) -> None:
     from taskcore import admin, migrations
 
     url = environment.operator_url()
@@ -96,10 +97,12 @@ def _go_up(to: str, grant: str | None, *, as_json: bool) -> None:
         raise WrongUse(f"the schema is at {at}, past {to}: `taskcli migrate --down --to {to}`")
     with on_interrupt(_ROLLED_BACK):
         migrations.upgrade(url, _known(to), report=output.note)
-        if grant is not None:
+    with on_interrupt("the schema is migrated; run the command again for the grants"):
+        if grants:
             with admin.connected(url) as session:
-                admin.grant(session, grant)
-            output.note(f"{grant} may take the tenant role")
+                for login in grants:
+                    admin.grant(session, login)
+                    output.note(f"{login} may take the tenant role")
     _print_revision(migrations.current(url), as_json)
 
 

@@ -114,7 +114,7 @@ def box(values: Mapping[str, str]) -> None:
 
 def document(value: object) -> None:
     """Print JSON in ASCII, which no terminal and no program misreads."""
-    line(json.dumps(value, indent=2, default=_json_value))
+    line(json.dumps(value, indent=2, default=json_value))
 
 
 def text_of(value: object) -> str:
@@ -141,7 +141,8 @@ def readable_size(number: int) -> str:
     return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
 
 
-def _json_value(value: object) -> object:
+def json_value(value: object) -> object:
+    """A value that JSON has no form for, as text."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return str(value)

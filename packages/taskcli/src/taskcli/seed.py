@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import environment, output
-from .failures import Failure, on_interrupt
+from .failures import Failure, on_full_disk, on_interrupt
+from .progress import progress
 from .verbs import Json
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .dataset import Dataset
 
 _USERS_PER_STATEMENT = 10_000
+_GO_ON = "run the same command to go on"
+_MAKE_ROOM = "make room, and run the same command to go on"
 
 
 def seed(
@@ -92,7 +94,8 @@ def _add_users(session: Admin, data: Dataset) -> int:
     if admin.users_table(session).name is None:
         return 0
     rows, added = data.user_rows(), 0
-    with on_interrupt("some users are in, and no task yet; run the same command to go on"):
+    state = "some users are in, and no task yet"
+    with on_interrupt(f"{state}; {_GO_ON}"), on_full_disk(f"{state}; {_MAKE_ROOM}"):
         while some := list(islice(rows, _USERS_PER_STATEMENT)):
             added += admin.add_users(session, some)
     return added
@@ -104,12 +107,10 @@ def _add_tasks(session: Admin, data: Dataset) -> int:
     from .dataset import COLUMNS
 
     added = done = 0
-    with _progress(data.tasks) as advance:
+    with progress(data.tasks) as advance:
         for batch in data.batches():
-            with on_interrupt(
-                f"{done} of {data.tasks} tasks are in, and no part of the next batch; run the "
-                "same command to go on"
-            ):
+            state = f"{done} of {data.tasks} tasks are in, and no part of the next batch"
+            with on_interrupt(f"{state}; {_GO_ON}"), on_full_disk(f"{state}; {_MAKE_ROOM}"):
                 first, last = data.task_id(batch[0]), data.task_id(batch[-1])
                 existing = admin.count_between(session, first, last)
                 if existing == len(batch):
@@ -127,34 +128,3 @@ def _blocks(data: Dataset, batch: range, advance: Callable[[int], None]) -> Iter
     for block in data.blocks(batch):
         yield block
         advance(block.count(b"\n"))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar with rate and remaining time, if standard error is a terminal."""
-    if not output.shows_progress():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    with Progress(
-        TextColumn("tasks"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} a second"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        task = bar.add_task("tasks", total=total, rate="-")
-
-        def advance(number: int) -> None:
-            bar.update(task, advance=number, rate=round(bar.tasks[0].speed or 0))
-
-        yield advance

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from . import environment, failures, output
+from .config import in_force
 from .failures import Failure, WrongUse
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ def serve(
         bool, typer.Option("--reload", help="Restart when the code of taskapi or taskcore changes.")
     ] = False,
     log_level: Annotated[
-        Literal["info", "warning", "error"],
-        typer.Option(help="Log messages of this level and above; requests are logged as info."),
+        Literal["debug", "info", "warning", "error"],
+        typer.Option(
+            help="Log messages of this level and above. Requests are logged as info; the settings, "
+            "and why a request was refused, as debug."
+        ),
     ] = "info",
     fd: Annotated[
         list[int] | None,
@@ -56,6 +60,7 @@ def serve(
 
     Settings and schema are checked before the port is opened. With several workers, one that ends
     is replaced. SIGTERM drains: /health/ready answers 503 for a while, then requests in flight end.
+    SIGHUP does the same: settings are read at the start only.
     """
     if fd and (host or port is not None):
         raise WrongUse("--fd is a socket already: leave --host and --port away")
@@ -76,6 +81,8 @@ def serve(
     from taskapi import logs, server
 
     logs.configure(settings.log_format, log_level)
+    for setting in in_force():
+        logging.getLogger("taskcli").debug("{name} = {value} ({source})".format(**setting))
     if check:
         _check_schema(settings)
     listeners = sockets.from_descriptors(fd) if fd else sockets.bind(settings.host, settings.port)
@@ -124,7 +131,7 @@ def _check_schema(settings: Settings) -> None:
 
     log = logging.getLogger("taskcli")
     url = settings.database_url.get_secret_value()
-    if failure := _connection_failure(url):
+    if failure := connection_failure(url):
         kind, sentence = failure
         if kind not in failures.TEMPORARY:
             raise Failure(sentence)
@@ -145,7 +152,7 @@ def _check_schema(settings: Settings) -> None:
         )
 
 
-def _connection_failure(url: str) -> tuple[str | None, str] | None:
+def connection_failure(url: str) -> tuple[str | None, str] | None:
     """The kind of failure and its sentence, if no connection can be made."""
     import psycopg
 

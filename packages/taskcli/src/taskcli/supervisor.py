@@ -160,6 +160,8 @@ class Supervisor:
             self._start_missing_workers()
 
     def _stop(self, number: int) -> None:
+        if number == signal.SIGHUP and not self._stopping:
+            _log.warning("SIGHUP: stopping as at SIGTERM; settings are read at the start only")
         self._stopping = True
         # The workers have their own copies of the sockets and still accept; when the last copy
         # is closed, connections are refused.

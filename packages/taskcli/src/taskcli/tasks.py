@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
+from uuid import UUID
 
 import typer
 
 from . import environment, output
-from .failures import on_interrupt
+from .failures import Interrupted, on_interrupt
+from .progress import progress
 from .verbs import Json
 
 _COLUMNS = ("id", "title", "completed", "created_at", "updated_at")
@@ -42,18 +46,45 @@ def export(
 ) -> None:
     """Write tasks to standard output, one JSON object per line.
 
-    `taskcli tasks import` reads them. The same tasks always give the same bytes.
+    `taskcli tasks import` reads them. The same tasks always give the same bytes. If it is stopped,
+    the last line says so, and no import takes it.
     """
     from taskcore import admin
 
-    number = 0
+    from .exported_task import UNFINISHED
+
+    number, out = 0, sys.stdout.buffer
     with admin.connected(environment.operator_url()) as session:
-        if user is not None:
-            admin.show_user(session, user)
-        for number, task in enumerate(admin.export(session, user), 1):  # noqa: B007
-            sys.stdout.buffer.write(task.model_dump_json().encode() + b"\n")
-        sys.stdout.buffer.flush()
+        total = admin.show_user(session, user).tasks if user is not None else None
+        if total is None and output.shows_progress():
+            total = admin.count_between(session, UUID(int=0), UUID(int=2**128 - 1))
+        with _marked_if_unfinished(out, UNFINISHED), _progress_beside_data(total) as advance:
+            for number, task in enumerate(admin.export(session, user), 1):  # noqa: B007
+                out.write(task.model_dump_json().encode() + b"\n")
+                advance(1)
+            out.flush()
     output.note(f"{number} tasks were written")
+
+
+@contextmanager
+def _marked_if_unfinished(out: BinaryIO, mark: bytes) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except BaseException as error:
+        with suppress(OSError):
+            out.write(b"\n" + mark + b"\n")
+            out.flush()
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(
+                "stopped: what was written is not complete, and its last line says so"
+            ) from error
+        raise
+
+
+def _progress_beside_data(total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda _: None) if sys.stdout.isatty() else progress(total)
 
 
 def import_(
@@ -78,8 +109,10 @@ def import_(
         on_interrupt("nothing was imported"),
         open(file, "rb") if file else sys.stdin.buffer as source,
         admin.connected(environment.operator_url()) as session,
+        progress(_number_of_lines(file)) as advance,
     ):
-        added = admin.add_missing(session, TASK_COLUMNS, _lines(source), make_users=True)
+        lines = _lines(source, advance)
+        added = admin.add_missing(session, TASK_COLUMNS, lines, make_users=True)
     output.note(
         f"{added.tasks} tasks were added" + f", and {added.users} users" * (added.users > 0)
     )
@@ -87,10 +120,20 @@ def import_(
         output.document(added._asdict())
 
 
-def _lines(source: BinaryIO) -> Iterator[bytes]:
+def _lines(source: BinaryIO, advance: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
     """The lines of an export as lines for COPY."""
     from taskcore.admin import copy_line
 
     from .exported_task import read
 
-    return map(copy_line, read(source))
+    for task in read(source):
+        yield copy_line(task)
+        advance(1)
+
+
+def _number_of_lines(file: Path | None) -> int | None:
+    """For the progress; None if they can't be counted before they are read."""
+    if file is None or not output.shows_progress() or not file.is_file():
+        return None
+    with open(file, "rb") as source:
+        return sum(block.count(b"\n") for block in iter(partial(source.read, 1 << 20), b""))

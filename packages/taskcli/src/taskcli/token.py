@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,9 @@ from . import environment, output
 from .failures import Failure, WrongUse
 from .verbs import Json
 
+# 32 letters and digits; in a cookie, a signature follows.
+_SESSION_TOKEN = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/=%_-]+)?")
+_UNKNOWN_USER = "there is no such user"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -76,17 +80,22 @@ def duration(text: str) -> int:
 
 
 def _must_exist(user: str) -> None:
+    from taskcore import UnknownUser
+
+    try:
+        _ask_for(user)
+    except UnknownUser as error:
+        raise Failure(f"there is no user {user!r}: `taskcli users list` shows them") from error
+
+
+def _ask_for(user: str) -> None:
+    """Ask as the server does: UnknownUser if the database does not know the user."""
     from uuid import UUID
 
-    from taskcore import Database, TaskNotFound, UnknownUser, get_task
+    from taskcore import Database, TaskNotFound, get_task
 
-    with Database(environment.database_url(), max_size=1) as database:
-        try:
-            database.run(get_task(user, UUID(int=0)))
-        except TaskNotFound:
-            pass
-        except UnknownUser as error:
-            raise Failure(f"there is no user {user!r}: `taskcli users list` shows them") from error
+    with Database(environment.database_url(), max_size=1) as database, suppress(TaskNotFound):
+        database.run(get_task(user, UUID(int=0)))
 
 
 def _inspect(text: str, as_json: bool) -> None:
@@ -95,18 +104,52 @@ def _inspect(text: str, as_json: bool) -> None:
     from taskapi.problems import Problem
 
     text = typer.get_text_stream("stdin").read() if text == "-" else text
+    text = text.strip().removeprefix("Bearer ")
     try:
-        user = asyncio.run(_identify(text.strip().removeprefix("Bearer ")))
+        user = asyncio.run(_identify(text))
     except Problem as problem:
         reason = problem.reason or problem.kind.detail.rstrip(".")
-        if as_json:
-            output.document({"valid": False, "code": problem.kind.code, "reason": reason})
-        raise Failure(f"the token would be refused: {reason} ({problem.kind.code})") from problem
+        if _SESSION_TOKEN.fullmatch(text):
+            reason += (
+                "; it looks like Better Auth's session token: `await client.token()` in the page "
+                "gives the JWT"
+            )
+        raise _refused(problem.kind.code, reason, as_json) from problem
+    unasked = _why_not_asked(user)
+    if unasked is _UNKNOWN_USER:
+        raise _refused("user_unknown", f"there is no user {user!r} in the database", as_json)
     if as_json:
-        output.document({"valid": True, "user_id": user})
-    else:
-        output.line(user)
+        exists = True if unasked is None else None
+        output.document({"valid": True, "user_id": user, "user_exists": exists})
+        return
+    output.line(user)
+    if unasked is None:
         output.note("the token would be accepted, as this user's")
+    else:
+        output.note(f"the token would be accepted, if this user exists: {unasked}")
+
+
+def _refused(code: str, reason: str, as_json: bool) -> Failure:
+    if as_json:
+        output.document({"valid": False, "code": code, "reason": reason})
+    return Failure(f"the token would be refused: {reason} ({code})")
+
+
+def _why_not_asked(user: str) -> str | None:
+    """None if the database knows the user, _UNKNOWN_USER, or why it could not be asked."""
+    from taskcore import TaskcoreError, UnknownUser
+
+    from .serve import connection_failure
+
+    if failure := connection_failure(environment.database_url()):
+        return failure[1]
+    try:
+        _ask_for(user)
+    except UnknownUser:
+        return _UNKNOWN_USER
+    except TaskcoreError as error:
+        return str(error).rstrip(".")
+    return None
 
 
 async def _identify(text: str) -> str:

@@ -1,16 +1,19 @@
-"""`taskcli users`: list, show, add and delete users, with the login that owns the tables."""
+"""`taskcli users`: list, show, export, add and delete users, as the login that owns them."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from . import environment, output
+from .failures import on_interrupt
 from .verbs import DryRun, Json, Yes, confirm
 
 User = Annotated[str, typer.Argument(metavar="ID", help="User id.", show_default=False)]
+_ROW = ("id", "email", "name", "created_at")
 _COLUMNS = ("id", "email", "name", "created_at", "tasks", "completed", "last_change")
 
 
@@ -37,6 +40,38 @@ def show(user: User, as_json: Json = False) -> None:
 
     with admin.connected(environment.operator_url()) as session:
         output.record(asdict(admin.show_user(session, user)), as_json=as_json)
+
+
+def export(user: User) -> None:
+    """Write all that is kept of one user as one JSON document.
+
+    The user's row, where `taskcli migrate` made the users table, and all tasks. What another
+    program keeps of the user, such as Better Auth, is there.
+    """
+    import json
+
+    from psycopg import IsolationLevel
+
+    from taskcore import admin
+
+    number, out = 0, sys.stdout.buffer
+    with (
+        on_interrupt("what was written is not complete, and is no JSON document"),
+        admin.connected(environment.operator_url()) as session,
+    ):
+        session.isolation_level = IsolationLevel.REPEATABLE_READ
+        with session.transaction():
+            table = admin.users_table(session)
+            found = admin.show_user(session, user)
+            kept = {name: getattr(found, name) for name in _ROW if table.ours or name == "id"}
+            head = json.dumps({"users_table": table.name, "user": kept}, default=output.json_value)
+            out.write(head[:-1].encode() + b', "tasks": [')
+            for number, task in enumerate(admin.export(session, user), 1):
+                out.write(b",\n" if number > 1 else b"\n")
+                out.write(task.model_dump_json().encode())
+            out.write(b"\n]}\n")
+            out.flush()
+    output.note(f"{user} was written, with {number} tasks")
 
 
 def add(
@@ -70,7 +105,8 @@ def delete(user: User, yes: Yes = False, dry_run: DryRun = False) -> None:
             output.line(f"would delete {user} and {found.tasks} tasks")
             return
         confirm(f"Delete {user} and {found.tasks} tasks for good?", yes)
-        deleted = admin.delete_user(session, user)
+        with on_interrupt("what was under way was rolled back"):
+            deleted = admin.delete_user(session, user)
     output.note(f"{user} was deleted, and {deleted} tasks")
 
 

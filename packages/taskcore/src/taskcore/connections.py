@@ -10,6 +10,7 @@ other clients afterwards.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -39,6 +40,30 @@ def refuses_options(error: psycopg.Error) -> bool:
     Amazon's RDS Proxy both name the options; PostgreSQL does not, for any fault of a login.
     """
     return "option" in str(error)
+
+
+# Words of the messages of PostgreSQL, libpq and PgBouncer. A server may speak another language:
+# then the refusal is a failure like others, and is tried again until the deadline.
+_LOGIN_REFUSALS = {
+    "password authentication failed|no password supplied|SASL authentication failed": (
+        "The database does not accept the password of this login."
+    ),
+    'role ".*" does not exist|not permitted to log in|no pg_hba.conf entry': (
+        "The database server does not let this login in."
+    ),
+    'database ".*" does not exist|no such database': "The server has no such database.",
+}
+
+
+def login_refusal(error: BaseException | None) -> str | None:
+    """Say why the server refused this login; None for a failure that may pass by itself.
+
+    There is no SQLSTATE for a connection that failed.
+    """
+    if not isinstance(error, psycopg.OperationalError):
+        return None
+    said = str(error)
+    return next((why for words, why in _LOGIN_REFUSALS.items() if re.search(words, said)), None)
 
 
 def connect(make: Callable[[str], T], conninfo: str) -> T:

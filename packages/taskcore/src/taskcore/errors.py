@@ -9,6 +9,7 @@
     │   └── StaleTask
     ├── DatabaseUnavailable            try again later; `outcome_unknown`: a write may have happened
     │   ├── NoConnection
+    │   │   └── LoginRefused           the password, login or database of the URL is wrong
     │   ├── ConnectionLost
     │   ├── DeadlineExceeded
     │   └── DiskFull
@@ -85,6 +86,10 @@ class NoConnection(DatabaseUnavailable):
     """No database connection could be had in time."""
 
 
+class LoginRefused(NoConnection):
+    """The database server does not let this login in."""
+
+
 class ConnectionLost(DatabaseUnavailable):
     """The connection to the database was lost."""
 
@@ -106,7 +111,7 @@ class SchemaMissing(DatabaseNotReady):
 
 
 class TenantRoleMissing(DatabaseNotReady):
-    """The role taskcore_tenant does not exist: run the migrations (taskcli migrate)."""
+    """The role taskcore_tenant does not exist: run taskcli migrate (after a restore: repair)."""
 
 
 class TenantRoleRefused(DatabaseNotReady):
@@ -114,7 +119,7 @@ class TenantRoleRefused(DatabaseNotReady):
 
 
 class PermissionMissing(DatabaseNotReady):
-    """A GRANT to the role taskcore_tenant is missing: taskcli migrate --check names it."""
+    """A GRANT to the role taskcore_tenant is missing: taskcli repair puts it back."""
 
 
 class UntrustedObject(DatabaseNotReady):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from time import time
 
 from taskapi.problems import TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_MALFORMED, TOKEN_MISSING, Problem
-from taskapi.settings import Settings
+from taskapi.settings import Settings, variable
 
 from . import claims, key_set, shared_secret
 from .claims import RequiredClaims
@@ -79,14 +79,20 @@ class Authenticator:
 
     async def _verify_signature(self, token: Token) -> RequiredClaims:
         """Verify the signature; return the claims that tokens of its secret or key must have."""
-        if self._secrets is not None and token.algorithm in shared_secret.ALGORITHMS:
-            if self._secrets.verifies(token):
+        reason = "no secret or key that its alg may use has signed it"
+        if token.algorithm in shared_secret.ALGORITHMS:
+            if self._secrets is None:
+                reason = f"its alg is {token.algorithm}, but no BETTER_AUTH_SECRET is set"
+            elif self._secrets.verifies(token):
                 return self._secret_claims
-        elif self.jwks is not None and token.algorithm in key_set.ALGORITHMS:
-            key = await self.jwks.key(token.key_id)
-            if key is not None and key.verifies(token):
-                return self._jwks_claims
-        raise Problem(TOKEN_INVALID, reason="no secret or key that its alg may use has signed it")
+        elif token.algorithm in key_set.ALGORITHMS:
+            if self.jwks is None:
+                reason = f"its alg is {token.algorithm}, but no BETTER_AUTH_URL is set"
+            else:
+                key = await self.jwks.key(token.key_id)
+                if key is not None and key.verifies(token):
+                    return self._jwks_claims
+        raise Problem(TOKEN_INVALID, reason=reason)
 
     def _forget(self) -> None:
         self._remembered.clear()
@@ -94,13 +100,20 @@ class Authenticator:
 
 def authenticator_for(settings: Settings) -> Authenticator:
     """The authenticator that the settings describe."""
-    named = RequiredClaims(settings.jwt_issuer, settings.jwt_audience)
+    issuer, audience = settings.jwt_issuer, settings.jwt_audience
     base = settings.better_auth_url
+    variables = (variable("jwt_issuer"), variable("jwt_audience"))
+    base_variable = variable("better_auth_url")
     return Authenticator(
         secrets=[secret.get_secret_value() for secret in settings.secrets],
         keys_url=settings.keys_url,
-        secret_claims=named,
-        jwks_claims=RequiredClaims(named.issuer or base, named.audience or base),
+        secret_claims=RequiredClaims(issuer, audience, *variables),
+        jwks_claims=RequiredClaims(
+            issuer or base,
+            audience or base,
+            variables[0] if issuer else base_variable,
+            variables[1] if audience else base_variable,
+        ),
         leeway=settings.jwt_leeway,
         stale_limit=settings.jwks_stale_limit,
     )

@@ -20,22 +20,31 @@ from taskcore.owner import valid_owner
 
 Claims = Mapping[str, Any]
 
+_LONGEST_SHOWN = 200
+
 
 @dataclass(frozen=True, slots=True)
 class RequiredClaims:
-    """The `iss` and `aud` that a token must have; None where any value, or none, is accepted."""
+    """The `iss` and `aud` that a token must have; None where any value, or none, is accepted.
+
+    Beside each is the variable that sets it, for the reason that `taskcli token --inspect` prints.
+    """
 
     issuer: str | None
     audience: str | None
+    issuer_variable: str = ""
+    audience_variable: str = ""
 
     def check(self, claims: Claims) -> None:
         if self.issuer is not None and not _equal(claims.get("iss"), self.issuer):
-            raise Problem(TOKEN_INVALID, reason="its issuer is not the expected one")
+            reason = _differs("issuer (iss)", claims.get("iss"), self.issuer, self.issuer_variable)
+            raise Problem(TOKEN_INVALID, reason=reason)
         if self.audience is not None:
             named = claims.get("aud")
             audiences = named if isinstance(named, list) else [named]
             if not any(_equal(audience, self.audience) for audience in audiences):
-                raise Problem(TOKEN_INVALID, reason="its audience is not the expected one")
+                reason = _differs("audience (aud)", named, self.audience, self.audience_variable)
+                raise Problem(TOKEN_INVALID, reason=reason)
 
 
 def valid_until(claims: Claims, now: float, leeway: float) -> float:
@@ -75,6 +84,11 @@ def _moment(value: object) -> float:
     if not math.isfinite(moment):
         raise Problem(TOKEN_MALFORMED, reason="a time in it is not a number")
     return moment
+
+
+def _differs(name: str, found: object, wanted: str, variable: str) -> str:
+    has = "missing" if found is None else repr(found)[:_LONGEST_SHOWN]
+    return f"its {name} is {has}, and {wanted!r} is wanted ({variable})"
 
 
 def _equal(named: object, wanted: str) -> bool:

@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from taskapi.problems import TOKEN_INVALID, TOKEN_MALFORMED, Problem
+from taskapi.problems import TOKEN_INVALID, TOKEN_MALFORMED, TOKEN_NOT_JWT, Problem
 
 MAX_LENGTH = 8 * 1024
 
@@ -31,9 +31,11 @@ class Token:
 
 def well_formed(token: bytes) -> re.Match[bytes]:
     """Check the length and the three parts; 401 if they are wrong."""
-    match = _FORM.fullmatch(token) if len(token) <= MAX_LENGTH else None
+    if len(token) > MAX_LENGTH:
+        raise Problem(TOKEN_MALFORMED, reason=f"it is longer than {MAX_LENGTH} bytes")
+    match = _FORM.fullmatch(token)
     if match is None:
-        raise Problem(TOKEN_MALFORMED, reason="it is too long, or not three base64url parts")
+        raise Problem(TOKEN_NOT_JWT, reason="it is no JWT (three base64url parts, with dots)")
     return match
 
 

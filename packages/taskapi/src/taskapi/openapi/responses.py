@@ -12,7 +12,12 @@ from .parts import REQUEST_ID, headers, links, reference
 
 _Json = dict[str, Any]
 
-KINDS = [kind for kind in vars(problems).values() if isinstance(kind, Kind)]
+KINDS = [
+    kind
+    for kind in vars(problems).values()
+    # What is no JWT has the code of a malformed token, and only another sentence.
+    if isinstance(kind, Kind) and kind is not problems.TOKEN_NOT_JWT
+]
 
 _ALWAYS = (
     problems.TOKEN_MISSING,

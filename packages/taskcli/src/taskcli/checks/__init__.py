@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from taskcli import failures
 
-REPAIR_DRIFT = "put back by hand what `taskcli migrate --check` names"
+REPAIR = "taskcli repair"
 
 
 class Finding(NamedTuple):

@@ -19,7 +19,7 @@ from taskcore.execution.wire import BIND_OWNER
 from taskcore.tasks.fields import TASK_COLUMNS
 from taskcore.tenancy import TENANT_ROLE
 
-from . import REPAIR_DRIFT, CheckFailed
+from . import REPAIR, CheckFailed
 
 if TYPE_CHECKING:
     from taskcore.admin.connection import Admin
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 _ID = TASK_COLUMNS.index("id")
 _COUNT_WITHOUT_OWNER = "SELECT count(*) FROM public.tasks WHERE id = %s"
 _OTHER_USER = "taskcli doctor"
+_OWNER_OF_TASKS = (
+    "SELECT pg_catalog.pg_has_role(session_user, c.relowner, 'USAGE') "
+    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = 'public' AND c.relname = 'tasks'"
+)
 
 
 class NoUser(Exception):
@@ -38,25 +43,41 @@ def role(connection: psycopg.Connection[Any]) -> str:
     login = connection.info.user
     with connection.transaction(force_rollback=True):
         try:
-            _bind(connection, _OTHER_USER)
+            with connection.transaction():
+                _bind(connection, _OTHER_USER)
         except psycopg.errors.InsufficientPrivilege as error:
             raise CheckFailed(
                 f"the login {login} may not take the role {TENANT_ROLE}",
                 f"taskcli migrate --grant {login}",
             ) from error
         except psycopg.errors.InvalidParameterValue as error:
+            # A restore into a cluster without the role brings the tables all the same.
+            migrated = connection.execute(_OWNER_OF_TASKS).fetchone()
             raise CheckFailed(
-                f"the role {TENANT_ROLE} does not exist", "taskcli migrate"
+                f"the role {TENANT_ROLE} does not exist", REPAIR if migrated else "taskcli migrate"
             ) from error
         row = connection.execute(
             "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user"
         ).fetchone()
         if row is None or row[0]:
-            raise CheckFailed(
-                f"the role {TENANT_ROLE} bypasses row-level security",
-                f"ALTER ROLE {TENANT_ROLE} NOBYPASSRLS",
-            )
+            raise CheckFailed(f"the role {TENANT_ROLE} bypasses row-level security", REPAIR)
     return f"{login} takes {TENANT_ROLE}"
+
+
+def may_own(connection: psycopg.Connection[Any]) -> bool:
+    """Whether this login has the rights of the tasks' owner; so it has if there are no tasks."""
+    row = connection.execute(_OWNER_OF_TASKS).fetchone()
+    return row is None or bool(row[0])
+
+
+def no_row_of_others(connection: psycopg.Connection[Any]) -> str:
+    """The second lock, as the server's login can try it: a user without tasks sees no row."""
+    with connection.transaction(force_rollback=True):
+        _bind(connection, _OTHER_USER)
+        row = connection.execute("SELECT EXISTS (SELECT FROM public.tasks)").fetchone()
+        if row is None or row[0]:
+            raise CheckFailed("row-level security lets a row of another user through", REPAIR)
+    return "a user without tasks sees no row"
 
 
 def owner_predicate(session: Admin) -> str:
@@ -82,12 +103,10 @@ def row_level_security(session: Admin) -> str:
     try:
         with _temporary_task(session) as (_, task):
             if _count(session, task) != 1:
-                raise CheckFailed("a user does not see a row of their own", REPAIR_DRIFT)
+                raise CheckFailed("a user does not see a row of their own", REPAIR)
             _bind(session, _OTHER_USER)
             if _count(session, task) != 0:
-                raise CheckFailed(
-                    "row-level security lets a row of another user through", REPAIR_DRIFT
-                )
+                raise CheckFailed("row-level security lets a row of another user through", REPAIR)
     except NoUser:
         return "not tried: there is no user yet"
     return "a row of another user was asked for, and not given"
@@ -104,7 +123,7 @@ def _temporary_task(session: Admin) -> Iterator[tuple[str, UUID]]:
         _bind(session, owner)
         made = _rows(session, create_task(owner, TaskCreate(title="made by taskcli doctor")))
         if not made:
-            raise CheckFailed("a user can't make a task", REPAIR_DRIFT)
+            raise CheckFailed("a user can't make a task", REPAIR)
         yield owner, made[0][_ID]
 
 

@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from taskcli import environment
-from taskcore import admin, migrations
+from taskcore import Database, admin, migrations
 
-from . import REPAIR_DRIFT, CheckFailed
+from . import REPAIR, CheckFailed
 
 if TYPE_CHECKING:
     from taskcore.admin.connection import Admin
 
 
 def revision(url: str) -> str:
-    at, head = migrations.current(url), migrations.head()
+    return _compared(migrations.current(url))
+
+
+def revision_for_tenant(url: str) -> str:
+    """The revision, asked by a login that has no right but to take the tenant role."""
+    with Database(url, max_size=1) as database:
+        return _compared(database.run(migrations.database_revision()))
+
+
+def _compared(at: str | None) -> str:
+    head = migrations.head()
     if migrations.is_behind(at):
         raise CheckFailed(
             f"it is at {at or 'nothing'}, and this version needs {head}", "taskcli migrate"
@@ -30,7 +40,7 @@ def drift(url: str) -> str:
     if migrations.current(url) != migrations.head():
         return "not compared: the schema is at another revision"
     if found:
-        raise CheckFailed("; ".join(found), REPAIR_DRIFT)
+        raise CheckFailed("; ".join(found), REPAIR)
     return "no difference"
 
 

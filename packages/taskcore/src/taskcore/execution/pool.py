@@ -19,7 +19,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import TypeAlias, TypeVar
 
-from taskcore.errors import DatabaseClosed, NoConnection
+from taskcore.connections import login_refusal
+from taskcore.errors import DatabaseClosed, LoginRefused, NoConnection
 
 from . import connectors
 from .connection import Connection, is_usable
@@ -55,10 +56,13 @@ class Pool:
         self._min_size = min_size
         self._max_size = max_size
         self._max_waiting = max_waiting
-        # None wakes an operation that waits, once the pool is closed.
+        # None wakes an operation that waits: the pool is closed, or the login was refused. The
+        # operation gives it back, and so wakes the next one.
         self._idle: SimpleQueue[Connection | None] = SimpleQueue()
         # One entry for each connection that may still be made.
         self._room: list[object] = [None] * max_size
+        # One entry for each attempt to connect.
+        self._attempts: list[object] = []
         self._waiting: set[object] = set()
         # Only the operation that has waited longest takes what comes back: without it, a thread
         # that has just given its connection back would take it again before another one wakes up.
@@ -100,8 +104,14 @@ class Pool:
         while True:
             self._take_any(loan, deadline)
             connection = loan[0]
-            if self.closed or connection is None:
+            if self.closed:
                 raise DatabaseClosed
+            if connection is None:
+                failure = self._failure
+                if refusal := login_refusal(failure):
+                    raise LoginRefused(refusal) from failure
+                loan.clear()
+                continue
             if is_usable(connection):
                 self._shrink()
                 return connection
@@ -118,18 +128,19 @@ class Pool:
             "pool_min": self._min_size,
             "pool_max": self._max_size,
             "pool_size": self._max_size - len(self._room),
-            "pool_available": self._idle.qsize(),
+            "pool_available": min(self._idle.qsize(), max(0, self._connected())),
             "requests_waiting": len(self._waiting),
         }
 
     def _take_any(self, loan: Loan[Connection | None], deadline: float) -> None:
-        if not self._waiting:
+        while not self._waiting:
             try:
                 loan.extend(map(self._idle.get, (False,)))
             except Empty:
-                pass
-            else:
+                break
+            if loan[0] is not None or self.closed:
                 return
+            loan.clear()  # of a refusal before: this operation tries again
         if self._max_waiting and len(self._waiting) >= self._max_waiting:
             raise NoConnection
         # A thread that connects sees the new time, or its end is seen here.
@@ -160,9 +171,14 @@ class Pool:
                 right = self._room.pop()
             except IndexError:
                 return
+            self._attempts.append(right)
             if self._connects():
                 return
             self._room.append(right)
+            self._attempts.pop()
+            if self._is_refused():
+                self._idle.put(None)
+                return
             if monotonic() >= self._wanted_until:
                 return
 
@@ -175,14 +191,23 @@ class Pool:
                 self._failure = error.with_traceback(None)
             else:
                 self._failure = None
+                self._attempts.pop()
                 self._idle.put(connection)
                 if self.closed:
                     self.drain()
                 return True
-            if self.closed or monotonic() >= self._wanted_until:
+            if self.closed or self._is_refused() or monotonic() >= self._wanted_until:
                 return False
             sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _is_refused(self) -> bool:
+        """Whether no attempt can succeed, and there is no connection that may be given back."""
+        return self._connected() <= 0 and login_refusal(self._failure) is not None
+
+    def _connected(self) -> int:
+        """The number of connections; a moment too small while one is being counted."""
+        return self._max_size - len(self._room) - len(self._attempts)
 
     def _shrink(self) -> None:
         """From time to time close a connection that was idle at every moment since the last."""

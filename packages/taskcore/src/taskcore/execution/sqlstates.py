@@ -132,6 +132,8 @@ _MIGRATION_REASONS = {
     "40P01": "it and other work on the tasks waited for each other: run it again",
     "57014": "a statement took longer than it may",
     "25006": "the database is read-only, perhaps a standby",
+    "23502": "rows that are there contradict it",
+    "23505": "rows that are there contradict it",
     "2BP01": "an object of another program depends on what the migration removes",
 }
 

@@ -7,6 +7,7 @@ does not give.
 
 from .history import head, history, is_behind
 from .own_tables import BETTER_AUTH_TABLES, keep_foreign_keys, leave_out
+from .repairs import Repair
 from .revision import database_revision
 from .runner import (
     USERS_TABLE_VARIABLE,
@@ -14,6 +15,7 @@ from .runner import (
     check,
     current,
     downgrade,
+    repair,
     sql,
     upgrade,
 )
@@ -21,6 +23,7 @@ from .runner import (
 __all__ = [
     "BETTER_AUTH_TABLES",
     "USERS_TABLE_VARIABLE",
+    "Repair",
     "adopt_users",
     "check",
     "current",
@@ -31,6 +34,7 @@ __all__ = [
     "is_behind",
     "keep_foreign_keys",
     "leave_out",
+    "repair",
     "sql",
     "upgrade",
 ]

@@ -61,3 +61,8 @@ def set_local(connection: sa.Connection, settings: Mapping[str, str]) -> None:
     """Set these settings for the transaction that is open."""
     for name, value in settings.items():
         connection.execute(sa.select(sa.func.pg_catalog.set_config(name, value, True)))
+
+
+def literal(value: str) -> str:
+    """Return the value as a string in SQL."""
+    return "'" + value.replace("'", "''") + "'"

@@ -8,6 +8,7 @@ defaults, keys, indexes, the policy, grants and the function are compared exactl
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -142,31 +143,51 @@ SELECT 'role ' || :tenant,
 """
 
 
+class Difference(NamedTuple):
+    """What differs: its name, a sentence, and its definitions of today and in the database."""
+
+    name: str
+    sentence: str
+    wanted: str | None = None
+    real: str | None = None
+
+
 def differences(connection: sa.Connection) -> list[str]:
     """Return a sentence for each thing that is missing, unexpected or not as it should be."""
     with connection.begin() as transaction:
-        role = _read(connection, _ROLE, tenant=TENANT_ROLE)
-        found = [
-            f"{name}: should have no such right: {what}" for name, what in role.items() if what
-        ]
-        tasks = connection.scalar(sa.text(f"SELECT to_regclass('{SCHEMA}.tasks') IS NOT NULL"))
-        if role.get(f"role {TENANT_ROLE}") == "missing":
-            found = [f"role {TENANT_ROLE} is missing"]
-        elif not tasks:
-            found.append("table tasks is missing")
-        else:
-            users, ours = _users(connection)
-            real = _inventory(connection, SCHEMA, ours)
-            # Without the foreign key, a function that reads a users table shows that one belongs.
-            asks_users = any(
-                name.startswith("function ") and "NOT EXISTS (SELECT" in what
-                for name, what in real.items()
-            )
-            _build_expected(connection, has_users=users is not None or asks_users)
-            expected = _inventory(connection, _SCRATCH, ours)
-            found += _compare(expected, real, users)
+        found = [difference.sentence for difference in find(connection)]
         transaction.rollback()
     return found
+
+
+def find(connection: sa.Connection) -> list[Difference]:
+    """Return the differences, within the transaction that is open."""
+    role = role_difference(connection)
+    if role is not None and role.real is None:
+        return [role]
+    found = [role] if role is not None else []
+    if not connection.scalar(sa.text(f"SELECT to_regclass('{SCHEMA}.tasks') IS NOT NULL")):
+        return [*found, Difference("table tasks", "table tasks is missing")]
+    users, ours = _users(connection)
+    real = _inventory(connection, SCHEMA, ours)
+    # Without the foreign key, a function that reads a users table shows that one belongs.
+    asks_users = any(
+        name.startswith("function ") and "NOT EXISTS (SELECT" in what for name, what in real.items()
+    )
+    with connection.begin_nested() as savepoint:
+        _build_expected(connection, has_users=users is not None or asks_users)
+        expected = _inventory(connection, _SCRATCH, ours)
+        savepoint.rollback()
+    return found + _compare(expected, real, users)
+
+
+def role_difference(connection: sa.Connection) -> Difference | None:
+    """Return what is wrong with the tenant role; `real` is None if it is missing."""
+    ((name, what),) = _read(connection, _ROLE, tenant=TENANT_ROLE).items()
+    if what == "missing":
+        return Difference(name, f"{name} is missing", wanted="")
+    sentence = f"{name}: should have no such right: {what}"
+    return Difference(name, sentence, wanted="", real=what) if what else None
 
 
 def _users(connection: sa.Connection) -> tuple[str | None, bool]:
@@ -208,7 +229,7 @@ def _read(connection: sa.Connection, query: str, **values: object) -> Inventory:
     return {name: what or "" for name, what in connection.execute(sa.text(query), values)}
 
 
-def _compare(expected: Inventory, real: Inventory, users: str | None) -> list[str]:
+def _compare(expected: Inventory, real: Inventory, users: str | None) -> list[Difference]:
     def plain(text: str) -> str:
         if users is not None:
             text = text.replace(f"{_SCRATCH}.users u", f"{users} u")
@@ -216,10 +237,14 @@ def _compare(expected: Inventory, real: Inventory, users: str | None) -> list[st
 
     found = []
     for name in sorted(expected.keys() | real.keys()):
-        if name not in real:
-            found.append(f"{name} is missing")
-        elif name not in expected:
-            found.append(f"{name} is not expected: {plain(real[name])}")
-        elif plain(expected[name]) != plain(real[name]):
-            found.append(f"{name} is {plain(real[name])!r}, not {plain(expected[name])!r}")
+        wanted = plain(expected[name]) if name in expected else None
+        there = plain(real[name]) if name in real else None
+        if there is None:
+            sentence = f"{name} is missing"
+        elif wanted is None:
+            sentence = f"{name} is not expected: {there}"
+        else:
+            sentence = f"{name} is {there!r}, not {wanted!r}"
+        if wanted != there:
+            found.append(Difference(name, sentence, wanted, there))
     return found

@@ -45,6 +45,16 @@ def translated(
         raise SchemaError(f"there is no way to that revision: {error}") from error
 
 
+def refusal_of(error: DBAPIError) -> str | None:
+    """Say why the server refused one statement; None if the whole run has to end with it."""
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstates.session_has_ended(sqlstate) or sqlstates.is_lock_timeout(sqlstate):
+        return None
+    if sqlstates.is_refusal_of_our_script(sqlstate) and isinstance(error.orig, psycopg.Error):
+        return error.orig.diag.message_primary
+    return sqlstates.migration_reason(str(sqlstate))
+
+
 def _raise(
     connection: sa.Connection,
     error: DBAPIError,

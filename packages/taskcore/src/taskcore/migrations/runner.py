@@ -1,11 +1,11 @@
-"""Runs the revisions: upgrade, downgrade, adopt_users, check, current, and sql for a script."""
+"""Runs migrations: upgrade, downgrade, adopt_users, check, repair, current, sql for a script."""
 
 from __future__ import annotations
 
 import io
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -24,13 +24,14 @@ from taskcore.tenancy import (
     MAKE_VERSION_TABLE,
     OUR_OBJECTS,
     SEARCH_PATH,
+    TENANT_ROLE,
     USERS_TABLE_SETTING,
     VERSION_TABLE,
     reason_function_sql,
 )
 
-from . import drift
-from .connection import Report, connect, set_local, silent
+from . import drift, repairs
+from .connection import Report, connect, literal, set_local, silent
 from .failures import RoleDropped, translated
 from .history import configuration, head, is_known
 from .lock import holders_query, only_migration
@@ -167,6 +168,63 @@ def check(url: str) -> list[str]:
             return behind + drift.differences(connection)
 
 
+def repair(
+    url: str,
+    *,
+    dry_run: bool = False,
+    turn_timeout: float = _TURN_TIMEOUT,
+    lock_timeout: float = _LOCK_TIMEOUT,
+    statement_timeout: float = _STATEMENT_TIMEOUT,
+    report: Report = silent,
+) -> repairs.Repair:
+    """Put back what `check` names, where that touches no row; drop nothing that is unexpected.
+
+    The role comes first, in a transaction of its own, and everything else follows in one. With
+    `dry_run` both are tried in one transaction, which is rolled back.
+    """
+    with only_migration(url, turn_timeout, report) as connection:
+        _refuse_unknown(connection)
+        at = _current(connection)
+        if at != head():
+            raise SchemaError(
+                f"the schema is at {at or 'nothing'}, not at {head()}: run the migrations first"
+            )
+        settings = _settings(None, lock_timeout, statement_timeout)
+        waited = _role_lock_timeout(lock_timeout)
+        holders = holders_query(settings["lock_timeout"] if dry_run else waited)
+        with translated(connection, TenantRoleNotCreated, holders=holders), connection.begin() as t:
+            set_local(connection, {**settings, "lock_timeout": waited})
+            role_made, for_role = repairs.role(connection)
+            if dry_run:
+                done = _repair_rest(connection, settings)
+                t.rollback()
+        if not dry_run:
+            holders = holders_query(settings["lock_timeout"])
+            with translated(connection, holders=holders), connection.begin():
+                done = _repair_rest(connection, settings)
+        return done._replace(
+            role_made=role_made,
+            repaired=[*([f"role {TENANT_ROLE}"] if for_role else []), *done.repaired],
+            sql=_transaction(for_role, waited) + _transaction(done.sql, settings["lock_timeout"]),
+        )
+
+
+def _repair_rest(connection: sa.Connection, settings: Mapping[str, str]) -> repairs.Repair:
+    set_local(connection, settings)
+    done = repairs.rest(connection, settings[USERS_TABLE_SETTING])
+    # A function that another login made meanwhile was replaced, and still belongs to it.
+    _our_objects(connection)
+    return done
+
+
+def _transaction(statements: Sequence[str], lock_timeout: str) -> list[str]:
+    """Return a script that runs these statements as a migration does."""
+    if not statements:
+        return []
+    begin = [f"SET LOCAL search_path = {SEARCH_PATH}", f"SET LOCAL lock_timeout = '{lock_timeout}'"]
+    return ["BEGIN", *begin, *(it.strip().rstrip(";") for it in statements), "COMMIT"]
+
+
 def sql(to: str = "head", *, users_table: str | None = None) -> str:
     """Return the upgrade from nothing as a psql script; it finds the users table when it runs."""
     config = _alembic(None, silent)
@@ -174,7 +232,7 @@ def sql(to: str = "head", *, users_table: str | None = None) -> str:
     config.attributes["settings"] = [
         f"SET LOCAL search_path = {SEARCH_PATH}",
         *(
-            f"SET LOCAL {name} = {_literal(value)}"
+            f"SET LOCAL {name} = {literal(value)}"
             for name, value in _settings(users_table, _LOCK_TIMEOUT, _STATEMENT_TIMEOUT).items()
         ),
     ]
@@ -233,7 +291,3 @@ def _settings(
 
 def _role_lock_timeout(lock_timeout: float) -> str:
     return f"{max(lock_timeout, _ROLE_LOCK_TIMEOUT)}s"
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
