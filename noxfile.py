@@ -39,6 +39,9 @@ SMOKE = (
     "cli/test_version.py",
 )
 
+# How Sphinx builds the documentation site.
+STRICT = ("--fail-on-warning", "--keep-going", "--nitpicky", "--quiet")
+
 # Each worker begins with a part of its own, so that the fixtures of a module are made once; a
 # worker that is done takes over tests of another.
 PARALLEL = ("--numprocesses", "auto", "--dist", "worksteal")
@@ -153,6 +156,16 @@ def release(session: nox.Session) -> None:
         if session.run(*document, external=True, silent=True) != (tree / OPENAPI).read_text():
             session.error(f"{OPENAPI} is not what the wheels make")
         session.run("python", tool, "finish", version, tree, dist)
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """The documentation site, in build/site: a warning of its generator is an error."""
+    install_packages(session, "docs", "test")
+    source, site = Path(session.create_tmp(), "source"), ROOT / "build" / "site"
+    session.run("python", "packages/docs/pages.py", source)
+    session.run("sphinx-build", *STRICT, "--fresh-env", "-c", "packages/docs", source, site)
+    session.run("pytest", "tests/docs", *session.posargs)
 
 
 @nox.session(default=False)

@@ -119,11 +119,15 @@ def of_error(error: core.TaskcoreError, *, hide_foreign_tasks: bool) -> Problem:
     return Problem(kind)
 
 
+# As RFC 9110 has them, and Python only since 3.13: an answer does not depend on the Python.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
 def document(problem: Problem, request_id: str) -> dict[str, Any]:
     kind = problem.kind
     content: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(kind.status).phrase,
+        "title": _TITLES.get(kind.status) or HTTPStatus(kind.status).phrase,
         "status": kind.status,
         "detail": kind.detail,
         "code": kind.code,

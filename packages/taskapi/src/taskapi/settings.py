@@ -36,7 +36,7 @@ def _named(name: str) -> AliasChoices:
 
 
 class Settings(BaseSettings):
-    """Environment variables; a field without an alias is TASKAPI_ and its name."""
+    """Environment variables; a field without an alias is `TASKAPI_` and its name."""
 
     model_config = SettingsConfigDict(
         env_prefix="TASKAPI_", extra="ignore", frozen=True, env_ignore_empty=True

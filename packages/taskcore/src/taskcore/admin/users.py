@@ -27,6 +27,7 @@ class UsersTable:
 
     @property
     def identifier(self) -> sql.SQL:
+        """The name as a part of a statement."""
         return sql.SQL(self.name or "")  # quoted by the database
 
 

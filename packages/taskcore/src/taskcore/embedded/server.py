@@ -37,6 +37,7 @@ class Server:
         atexit.register(self.stop)
 
     def url_for(self, database: str) -> str:
+        """The URL of another database of this server."""
         return f"{self._address}/{quote(database, safe='')}"
 
     def stop(self) -> None:

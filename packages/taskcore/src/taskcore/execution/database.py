@@ -113,6 +113,7 @@ class Database(_Configured):
 
     @property
     def is_open(self) -> bool:
+        """Whether operations can run."""
         return self._pool is not None
 
     def stats(self) -> dict[str, int]:
@@ -245,6 +246,7 @@ class AsyncDatabase(_Configured):
 
     @property
     def is_open(self) -> bool:
+        """Whether operations can run."""
         return self._pool is not None
 
     def stats(self) -> dict[str, int]:
