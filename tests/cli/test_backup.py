@@ -15,9 +15,10 @@ import pytest
 
 from cli.doctor_findings import run_doctor
 from support.command import Cli
-from support.postgres import SETTINGS, VERSION
+from support.postgres import VERSION
 from support.sql import PASSWORD, as_login, fetch_column, operations_work, run_sql
 from taskcore import Database, DatabaseNotReady, embedded, list_tasks, migrations
+from taskcore.testing import SETTINGS
 
 PAGE = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE.partition("**Backup and restore**")[2], re.M | re.S)

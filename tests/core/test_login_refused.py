@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ import pytest
 from support.polling import wait_until
 from support.ports import closed_port
 from support.sql import as_login, run_sql
-from taskcore import Database, LoginRefused, NoConnection, Op, list_tasks, migrations
+from taskcore import AsyncDatabase, Database, LoginRefused, NoConnection, Op, list_tasks, migrations
 from taskcore.embedded import Server
 from taskcore.execution.op import Row, Steps, rows
 from taskcore.tasks import operations
@@ -116,6 +117,31 @@ def test_a_connection_that_is_in_use_is_waited_for(roles: Server, app_url: str) 
         op: Op[list[Row]] = Op("alice", steps, (), list)
         assert database.run(op) == []
         assert waiting[0].result(PATIENT) == []
+
+
+async def test_awaiting_operations_are_told_too_and_a_later_one_tries_again(
+    roles: Server, app_url: str
+) -> None:
+    wrong = as_login(app_url, "app", "new")
+    async with AsyncDatabase(wrong, max_size=2, timeout=PATIENT) as database:
+        waiting = [database.run(list_tasks("alice")) for _ in range(8)]
+        for error in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(error, LoginRefused)
+            assert "does not accept the password" in str(error)
+        run_sql(roles.url, "ALTER ROLE app PASSWORD 'new'")
+        assert await database.run(list_tasks("alice")) == []
+
+
+async def test_an_awaiting_operation_waits_for_a_connection_that_is_in_use(
+    roles: Server, app_url: str
+) -> None:
+    async with AsyncDatabase(app_url, max_size=2, timeout=PATIENT) as database:
+        await database.run(list_tasks("alice"))
+        run_sql(roles.url, "ALTER ROLE app PASSWORD 'new'")
+        # The second has no connection yet, and none can be made.
+        both = [database.run(list_tasks("alice")) for _ in range(2)]
+        assert await asyncio.gather(*both) == [[], []]
+        assert database.stats()["pool_size"] == 1
 
 
 def test_a_server_that_is_away_is_no_refusal() -> None:

@@ -12,7 +12,8 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
-from taskcore.errors import DatabaseClosed, NoConnection
+from taskcore.connections import login_refusal
+from taskcore.errors import DatabaseClosed, LoginRefused, NoConnection
 
 from .connection import AsyncConnection
 from .loop_connection import LoopConnection
@@ -187,6 +188,9 @@ class LoopPool:
             except Exception as error:
                 self._failure = error.with_traceback(None)
                 self._counters["connections_errors"] += 1
+                if not self._open and (refusal := login_refusal(error)):
+                    self._refuse_login(refusal)
+                    return
             else:
                 self._failure = None
                 self._counters["connections_num"] += 1
@@ -234,6 +238,13 @@ class LoopPool:
         self._fewest_idle = len(self._idle)
         if surplus > 0:
             self._idle.popleft().hang_up()
+
+    def _refuse_login(self, refusal: str) -> None:
+        """No attempt can succeed, and there is no connection that may be given back."""
+        while self._waiting:
+            error = LoginRefused(refusal)
+            error.__cause__ = self._failure
+            self._refuse(self._waiting.popleft(), error)
 
     def _refuse(self, waiter: _Waiter, error: Exception) -> None:
         if not waiter.lent.done():
