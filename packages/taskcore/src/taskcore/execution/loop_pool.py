@@ -28,10 +28,11 @@ _SHRINK_INTERVAL = 600.0
 class _Waiter:
     """An operation that waits for a connection."""
 
-    __slots__ = ("lent", "until")
+    __slots__ = ("lent", "since", "until")
 
     def __init__(self, lent: asyncio.Future[LoopConnection], until: float) -> None:
         self.lent = lent
+        self.since = monotonic()
         self.until = until
 
 
@@ -183,13 +184,16 @@ class LoopPool:
         """Connect, and try again as long as an operation waits."""
         pause = _FIRST_PAUSE
         while not self.closed:
+            began = monotonic()
             try:
                 connection = await self._connect()
             except Exception as error:
                 self._failure = error.with_traceback(None)
                 self._counters["connections_errors"] += 1
                 if not self._open and (refusal := login_refusal(error)):
-                    self._refuse_login(refusal)
+                    self._refuse_login(refusal, began)
+                    if self._waiting:
+                        continue
                     return
             else:
                 self._failure = None
@@ -239,9 +243,12 @@ class LoopPool:
         if surplus > 0:
             self._idle.popleft().hang_up()
 
-    def _refuse_login(self, refusal: str) -> None:
-        """No attempt can succeed, and there is no connection that may be given back."""
-        while self._waiting:
+    def _refuse_login(self, refusal: str, began: float) -> None:
+        """No attempt can succeed, and there is no connection that may be given back.
+
+        Who has come after the attempt began waits for the next one.
+        """
+        while self._waiting and self._waiting[0].since <= began:
             error = LoginRefused(refusal)
             error.__cause__ = self._failure
             self._refuse(self._waiting.popleft(), error)
