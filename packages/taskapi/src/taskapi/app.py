@@ -97,8 +97,7 @@ async def _answer_problem(request: Request, problem: Problem) -> Response:
 
 
 async def _answer_error(request: Request, error: TaskcoreError) -> Response:
-    hide = services_of(request.app).settings.hide_foreign_tasks
-    problem = problems.of_error(error, hide_foreign_tasks=hide)
+    problem = problems.of_error(error)
     if problem.kind is problems.INTERNAL_ERROR:
         raise error
     return await _answer_problem(request, problem)

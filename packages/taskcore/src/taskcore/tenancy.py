@@ -316,6 +316,8 @@ def reason_function_sql(schema: str) -> str:
 
     It finds the users table by the foreign key; without one, every user counts as known. The
     function's arguments go by number, because a column of the users table could have any name.
+    Each step is a statement that Citus can plan. There a step sees rows of a later moment than the
+    one before it, so the last one leaves out the owner's rows.
     """
     return f"""
 DO $taskcore$
@@ -331,15 +333,17 @@ DECLARE
 BEGIN
     EXECUTE pg_catalog.format(
         'CREATE OR REPLACE FUNCTION {schema}.taskcore_why_missed(owner text, task uuid) '
-        'RETURNS text LANGUAGE sql STABLE SECURITY DEFINER '
+        'RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER '
         'SET search_path = pg_catalog, pg_temp AS %L',
         pg_catalog.format($body$
-            SELECT CASE
-                WHEN %s THEN 'unknown_user'
-                WHEN EXISTS (SELECT FROM {schema}.tasks t
-                             WHERE t.user_id = $1 AND t.id = $2) THEN 'own'
-                WHEN EXISTS (SELECT FROM {schema}.tasks t WHERE t.id = $2) THEN 'foreign'
-                ELSE 'absent'
+            BEGIN
+                IF %s THEN RETURN 'unknown_user'; END IF;
+                IF $2 IS NULL THEN RETURN 'absent'; END IF;
+                PERFORM FROM {schema}.tasks t WHERE t.user_id = $1 AND t.id = $2;
+                IF FOUND THEN RETURN 'own'; END IF;
+                PERFORM FROM {schema}.tasks t WHERE t.id = $2 AND t.user_id <> $1;
+                IF FOUND THEN RETURN 'foreign'; END IF;
+                RETURN 'absent';
             END
         $body$, coalesce(unknown, 'false')));
     REVOKE ALL ON FUNCTION {schema}.taskcore_why_missed(text, uuid) FROM PUBLIC;
