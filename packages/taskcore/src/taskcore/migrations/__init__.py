@@ -5,10 +5,10 @@ because the lock that keeps two migrations apart belongs to a session, which a t
 does not give.
 """
 
+from .distribution import distribute, is_distributed
 from .history import head, history, is_behind
 from .revision import database_revision
 from .runner import (
-    USERS_TABLE_VARIABLE,
     adopt_users,
     check,
     current,
@@ -16,6 +16,7 @@ from .runner import (
     sql,
     upgrade,
 )
+from .state import USERS_TABLE_VARIABLE
 
 __all__ = [
     "USERS_TABLE_VARIABLE",
@@ -23,10 +24,12 @@ __all__ = [
     "check",
     "current",
     "database_revision",
+    "distribute",
     "downgrade",
     "head",
     "history",
     "is_behind",
+    "is_distributed",
     "sql",
     "upgrade",
 ]

@@ -11,16 +11,21 @@ import re
 
 import sqlalchemy as sa
 
+from taskcore.citus import set_owner_function_sql
 from taskcore.models import SCHEMA, Task, User, metadata
 from taskcore.tenancy import (
     FIND_USERS_TABLE,
     FOREIGN_KEY,
+    ROLE_MAY_LOG_IN,
     TENANT_ROLE,
     VERSION_TABLE,
     lock_sql,
     reason_function_sql,
     show_revision_sql,
 )
+
+from . import distribution
+from .connection import set_local
 
 _SCRATCH = "taskcore_expected"
 
@@ -127,11 +132,12 @@ UNION ALL
 SELECT 'grants on the schema to ' || :tenant,
        CASE WHEN has_schema_privilege(:tenant, :schema, 'USAGE') THEN 'USAGE' END
 """
-_ROLE = """
+_ROLE = f"""
 SELECT 'role ' || :tenant,
        coalesce((SELECT concat_ws(', ', CASE WHEN rolsuper THEN 'SUPERUSER' END,
                                   CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,
-                                  CASE WHEN rolcanlogin THEN 'LOGIN' END,
+                                  CASE WHEN rolcanlogin AND NOT {ROLE_MAY_LOG_IN}
+                                       THEN 'LOGIN' END,
                                   CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
                                   CASE WHEN rolcreatedb THEN 'CREATEDB' END,
                                   CASE WHEN rolreplication THEN 'REPLICATION' END,
@@ -144,7 +150,10 @@ SELECT 'role ' || :tenant,
 
 def differences(connection: sa.Connection) -> list[str]:
     """Return a sentence for each thing that is missing, unexpected or not as it should be."""
+    clustered = distribution.has_citus(connection)
     with connection.begin() as transaction:
+        # What is built here to be compared is of no use to the other nodes of a cluster.
+        set_local(connection, {"citus.enable_ddl_propagation": "off"})
         role = _read(connection, _ROLE, tenant=TENANT_ROLE)
         found = [
             f"{name}: should have no such right: {what}" for name, what in role.items() if what
@@ -162,9 +171,13 @@ def differences(connection: sa.Connection) -> list[str]:
                 name.startswith("function ") and "NOT EXISTS (SELECT" in what
                 for name, what in real.items()
             )
-            _build_expected(connection, has_users=users is not None or asks_users)
+            _build_expected(
+                connection, has_users=users is not None or asks_users, clustered=clustered
+            )
             expected = _inventory(connection, _SCRATCH, ours)
             found += _compare(expected, real, users)
+            if clustered:
+                found += distribution.differences(connection)
         transaction.rollback()
     return found
 
@@ -175,7 +188,7 @@ def _users(connection: sa.Connection) -> tuple[str | None, bool]:
     return (row.name, bool(row.ours)) if row else (None, False)
 
 
-def _build_expected(connection: sa.Connection, *, has_users: bool) -> None:
+def _build_expected(connection: sa.Connection, *, has_users: bool, clustered: bool) -> None:
     connection.execute(sa.text(f"CREATE SCHEMA {_SCRATCH}"))
     moved = connection.execution_options(schema_translate_map={SCHEMA: _SCRATCH})
     metadata.create_all(moved, checkfirst=False)
@@ -184,6 +197,8 @@ def _build_expected(connection: sa.Connection, *, has_users: bool) -> None:
         connection.execute(sa.text(f"ALTER TABLE {_SCRATCH}.tasks DROP CONSTRAINT {FOREIGN_KEY}"))
     connection.execute(sa.text(lock_sql(_SCRATCH)))
     connection.execute(sa.text(reason_function_sql(_SCRATCH)))
+    if clustered:
+        connection.execute(sa.text(set_owner_function_sql(_SCRATCH)))
     connection.execute(sa.text(f"CREATE TABLE {_SCRATCH}.{VERSION_TABLE} ()"))
     connection.execute(sa.text(show_revision_sql(_SCRATCH)))
 
