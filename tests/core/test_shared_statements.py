@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from core.pool_connection import pool_connection
+from core.pool_connection import loop_pool_connection, pool_connection
 from taskcore import (
     AsyncDatabase,
     Database,
@@ -88,8 +88,7 @@ async def test_awaiting_does_the_same(
     async with AsyncDatabase(url, min_size=1, max_size=1) as database:
         if how == "removed":
             await database.run(set_task_completed(alice, task.id, False))
-        assert database._pool is not None
-        async with database._pool.connection() as connection:
+        async with loop_pool_connection(database) as connection:
             for statement in OTHERS[how]:
                 await connection.execute(statement)
         assert (await database.run(toggle_task(alice, task.id))).completed

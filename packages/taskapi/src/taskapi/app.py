@@ -9,11 +9,13 @@ from fastapi import FastAPI, Request
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from taskcore import AsyncDatabase, TaskcoreError
 
 from . import docs, health, openapi, problems, routes
 from .auth import authenticator_for
+from .direct_path import DirectPath
 from .middleware import METHODS, Cors, RequestMiddleware
 from .problems import Problem
 from .readiness import Readiness
@@ -35,9 +37,18 @@ def create_app_from_environment() -> FastAPI:
     return create_app(settings)
 
 
+class TaskApi(FastAPI):
+    """FastAPI with the direct path in front of it."""
+
+    direct_path: DirectPath
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.direct_path(scope, receive, send)
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application with these settings. It opens no connection before its lifespan starts."""
-    app = FastAPI(
+    app = TaskApi(
         title="taskapi",
         version=openapi.VERSION,
         summary="Tasks that belong to one user each.",
@@ -75,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.docs:
         docs.install(app)
     openapi.install(app)
+    app.direct_path = DirectPath(app, super(TaskApi, app).__call__)
     return app
 
 

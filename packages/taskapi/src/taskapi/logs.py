@@ -11,6 +11,7 @@ from typing import Any, Literal
 import orjson
 from starlette.types import Scope
 
+from .access_log import AccessLog
 from .request_id import REQUEST_ID
 from .task_request import USER
 
@@ -21,6 +22,8 @@ Format = Literal["auto", "json", "text"]
 
 
 _access = logging.getLogger("taskapi.access")
+# The access log of a process whose log is JSON; otherwise its lines are records of `logging`.
+_lines: AccessLog | None = None
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
@@ -28,20 +31,26 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     if not _access.isEnabledFor(logging.INFO):
         return
     route = scope.get("route")
-    _access.info(
-        "request",
-        extra={
-            "fields": {
-                "method": scope["method"],
-                # The route's template and not the path, whose text the client chooses.
-                "route": getattr(route, "path", None),
-                "status": scope.get(REFUSED_WITH, status),
-                "ms": round(seconds * 1000, 2),
-                "request_id": scope[REQUEST_ID],
-                "user": scope.get(USER),
-            }
-        },
-    )
+    fields = {
+        "method": scope["method"],
+        # The route's template and not the path, whose text the client chooses.
+        "route": getattr(route, "path", None),
+        "status": scope.get(REFUSED_WITH, status),
+        "ms": round(seconds * 1000, 2),
+        "request_id": scope[REQUEST_ID],
+        "user": scope.get(USER),
+    }
+    if _lines is None:
+        _access.info("request", extra={"fields": fields})
+    else:
+        line = {
+            "time": datetime.now(UTC),
+            "level": "info",
+            "logger": _access.name,
+            "message": "request",
+            **fields,
+        }
+        _lines.add(orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
 
 def log_refusal(status: int, request_id: str) -> None:
@@ -87,7 +96,9 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
 
 def configure(format: Format, level: str = "INFO") -> None:
     """Send all logs of this process to standard error; called by the command that owns it."""
+    global _lines
     as_text = sys.stderr.isatty() if format == "auto" else format == "text"
+    _lines = None if as_text else AccessLog(sys.stderr.fileno())
     handler = logging.StreamHandler()
     handler.setFormatter(Text() if as_text else JsonLines())
     # On the handler too, for the loggers that have a lower level of their own.

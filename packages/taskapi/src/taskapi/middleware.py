@@ -62,10 +62,31 @@ class Cors(CORSMiddleware):
             max_age=_A_DAY,
         )
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+            return
+
+        # Without an Origin, all that Starlette's CORS does is this.
+        async def send_with_vary(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _vary_by_origin(message["headers"])
+            await send(message)
+
+        await self.app(scope, receive, send_with_vary)
+
     def preflight_response(self, request_headers: Headers) -> Response:
         headers = super().preflight_response(request_headers).headers
         kept = {name: value for name, value in headers.items() if not name.startswith("content-")}
         return _Preflight(None, 204, kept)
+
+
+def _vary_by_origin(headers: list[tuple[bytes, bytes]]) -> None:
+    for place, (name, value) in enumerate(headers):
+        if name == b"vary":
+            headers[place] = (name, value + b", Origin")
+            return
+    headers.append((b"vary", b"Origin"))
 
 
 class _Preflight(Response):

@@ -71,20 +71,41 @@ def created(row: CreatedRow) -> Created:
 
 def ok(body: Body, if_none_match: str | None = None) -> Response:
     """200, or 304 if the client has this version already."""
-    headers = {"ETag": body.etag, **CACHING}
-    if etags.is_known(body.etag, if_none_match):
-        return Response(None, 304, headers)
-    return Response(body.content, 200, headers, "application/json")
+    etag = (b"etag", body.etag.encode())
+    if if_none_match is not None and etags.is_known(body.etag, if_none_match):
+        return _Prepared(304, [etag], None)
+    return _Prepared(200, [etag], body.content)
 
 
 def made(created: Created, path: str, *, keyed: bool) -> Response:
     """201 with the path of the task."""
-    headers = {"ETag": created.body.etag, "Location": f"{path}/{created.id}", **CACHING}
+    headers = [
+        (b"etag", created.body.etag.encode()),
+        (b"location", f"{path}/{created.id}".encode()),
+    ]
     if keyed and created.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    return Response(created.body.content, 201, headers, "application/json")
+        headers.append((b"idempotency-replayed", b"true"))
+    return _Prepared(201, headers, created.body.content)
 
 
 def deleted() -> Response:
     """204."""
-    return Response(None, 204, CACHING)
+    return _Prepared(204, [], None)
+
+
+_CACHING = [(name.lower().encode(), value.encode()) for name, value in CACHING.items()]
+_JSON = (b"content-type", b"application/json")
+
+
+class _Prepared(Response):
+    """A response whose headers are bytes already: Starlette would encode each of them again."""
+
+    def __init__(
+        self, status: int, headers: list[tuple[bytes, bytes]], content: bytes | None
+    ) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = content or b""
+        self.raw_headers = [*headers, *_CACHING]
+        if content is not None:
+            self.raw_headers += [(b"content-length", b"%d" % len(content)), _JSON]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -22,12 +22,16 @@ from .services import services_of
 from .task_request import USER, TaskRequest
 
 Input = TypeVar("Input")
+Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class TaskRoute(APIRoute):
     """A route that verifies the token before it reads any input."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    handle_request: Handler
+    """The handler alone, without what FastAPI puts around it."""
+
+    def get_route_handler(self) -> Handler:
         endpoint = cast("Callable[..., Awaitable[Response]]", self.endpoint)
         parameters = inspect.signature(endpoint).parameters
         inputs = [(name, path.take) for name, path in _annotated(endpoint, PathInput)]
@@ -40,7 +44,7 @@ class TaskRoute(APIRoute):
         if {"request", *(name for name, *_ in (*inputs, *body_inputs))} != set(parameters):
             raise TypeError(f"{endpoint.__name__} has a parameter that is not declared as an input")
 
-        async def handle(request: Request) -> Response:
+        async def handle_request(request: Request) -> Response:
             services = services_of(request.app)
             scope = request.scope
             scope[USER] = await services.authenticator.identify(scope["headers"])
@@ -57,7 +61,8 @@ class TaskRoute(APIRoute):
             refuse(faults)
             return await endpoint(request=TaskRequest(scope), **values)
 
-        return handle
+        self.handle_request = handle_request
+        return handle_request
 
 
 def _annotated(endpoint: Callable[..., Any], kind: type[Input]) -> list[tuple[str, Input]]:

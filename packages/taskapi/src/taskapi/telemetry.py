@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from opentelemetry import metrics
+from opentelemetry import metrics, trace
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from taskcore import AsyncDatabase
@@ -24,6 +24,15 @@ _problems = _meter.create_counter(
 _refusals = _meter.create_counter(
     "taskapi.authentication.failures", description="Requests without a valid token, by reason."
 )
+
+
+def is_configured() -> bool:
+    """Whether an SDK has been set up: until then, the API's own providers are in place."""
+    tracing, metering = trace.get_tracer_provider(), metrics.get_meter_provider()
+    return not (
+        type(tracing).__module__.startswith("opentelemetry.trace")
+        and type(metering).__module__.startswith("opentelemetry.metrics")
+    )
 
 
 def count_problem(problem: Problem) -> None:

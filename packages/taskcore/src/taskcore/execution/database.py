@@ -7,36 +7,25 @@ was opened on. They differ only in how they wait: what they wait for is decided 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from functools import partial
 from time import monotonic
 from typing import Any, Self, TypeVar
 
-from psycopg import OperationalError, waiting
-from psycopg_pool import (
-    AsyncConnectionPool,
-    PoolClosed,
-    PoolTimeout,
-    TooManyRequests,
-)
-
-from taskcore.connections import refuses_options, with_search_path
-from taskcore.errors import DatabaseClosed, DeadlineExceeded, InvalidInput, NoConnection
+from taskcore.errors import DatabaseClosed, DeadlineExceeded, InvalidInput
 from taskcore.urls import is_pooled, libpq_conninfo
 
 from . import fork
+from .blocking_wait import wait_for_part
+from .connection import AsyncConnection, Connection
+from .loop_connection import Answer, LoopConnection
+from .loop_pool import LoopPool
 from .op import Op
 from .pool import Loan, Pool
-from .run import Limits, Need, NeedConnection, TakeBatch, run
+from .run import Ask, Limits, Need, TakeBatch, run
 from .server_state import ServerState
-from .wire import AsyncConnection, Connection, is_usable
 
 T = TypeVar("T")
-
-# psycopg_pool waits longer after each failed attempt to connect, up to minutes. With this limit it
-# gives up early, and `_connect_again` makes it begin anew.
-_RECONNECT_TIMEOUT = 1.0
 
 # An event loop holds its tasks weakly, and a database that is left open may have no other holder.
 _guards: set[asyncio.Task[None]] = set()
@@ -96,35 +85,6 @@ class _Configured:
         }
 
 
-class _Connection(Connection):
-    @classmethod
-    def connect(  # type: ignore[override]
-        cls, conninfo: str = "", *, start_up_options: bool = False, **options: Any
-    ) -> Self:
-        """Connect with the search_path; without, if a pooler refuses start-up options."""
-        if start_up_options:
-            try:
-                return super().connect(with_search_path(conninfo), **options)
-            except OperationalError as error:
-                if not refuses_options(error):
-                    raise
-        return super().connect(conninfo, **options)
-
-
-class _AsyncConnection(AsyncConnection):
-    @classmethod
-    async def connect(  # type: ignore[override]
-        cls, conninfo: str = "", *, start_up_options: bool = False, **options: Any
-    ) -> Self:
-        if start_up_options:
-            try:
-                return await super().connect(with_search_path(conninfo), **options)
-            except OperationalError as error:
-                if not refuses_options(error):
-                    raise
-        return await super().connect(conninfo, **options)
-
-
 class Database(_Configured):
     """Runs operations, blocking. In a forked child it goes on with connections of its own."""
 
@@ -174,18 +134,19 @@ class Database(_Configured):
     def _drive(
         self, flow: Generator[Need, Any, Any], pool: Pool, loan: Loan[Connection | None]
     ) -> Any:
+        asked: Ask | None = None
         try:
             need = next(flow)
             while True:
                 answer: Any
                 try:
-                    if isinstance(need, NeedConnection):
-                        pool.discard(loan)
-                        answer = pool.take(loan, need.deadline)
-                    elif isinstance(need, TakeBatch):
+                    if isinstance(need, TakeBatch):
                         answer = need.sink.take(need.batch.rows)
                     else:
-                        answer = waiting.wait(need.exchange, need.socket, need.interval)
+                        if need is not asked:  # otherwise it goes on after a batch
+                            exchange = need.send(self._usable(pool, loan, need.wait_until))
+                            asked = need
+                        answer = wait_for_part(exchange, need.deadline)
                 except BaseException as error:
                     need = flow.throw(error)
                 else:
@@ -194,10 +155,19 @@ class Database(_Configured):
             return done.value
         finally:
             flow.close()
+            if loan and loan[0] is not None and loan[0].in_exchange:
+                loan[0].pgconn.finish()
+
+    def _usable(self, pool: Pool, loan: Loan[Connection | None], wait_until: float) -> Connection:
+        """The connection of the operation's first query, or another one if that has broken."""
+        if loan and loan[0] is not None and not (loan[0].closed or loan[0].in_exchange):
+            return loan[0]
+        pool.discard(loan)
+        return pool.take(loan, wait_until)
 
     def _new_pool(self) -> Pool:
         return Pool(
-            partial(_Connection.connect, self._conninfo, **self._connect_arguments),
+            partial(Connection.connect, self._conninfo, **self._connect_arguments),
             **self._sizes,
         )
 
@@ -218,7 +188,7 @@ class Database(_Configured):
 class AsyncDatabase(_Configured):
     """Runs operations, awaiting, on the event loop that it was opened on."""
 
-    _pool: AsyncConnectionPool[AsyncConnection] | None = None
+    _pool: LoopPool | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _guard: asyncio.Task[None] | None = None
     _inherited = False
@@ -229,14 +199,8 @@ class AsyncDatabase(_Configured):
             self._pool_of_this_loop()  # refuses another event loop, and a child process
             return
         self._loop = asyncio.get_running_loop()
-        self._returning: set[asyncio.Task[None]] = set()
-        self._pool = AsyncConnectionPool(
-            connection_class=_AsyncConnection,
-            reconnect_failed=_connect_again,
-            reconnect_timeout=_RECONNECT_TIMEOUT,
-            conninfo=self._conninfo,
-            kwargs=self._connect_arguments,
-            open=False,
+        self._pool = LoopPool(
+            partial(AsyncConnection.connect, self._conninfo, **self._connect_arguments),
             **self._sizes,
         )
         fork.remember_database(self)
@@ -244,30 +208,25 @@ class AsyncDatabase(_Configured):
         _guards.add(self._guard)
         self._guard.add_done_callback(_guards.discard)
         await asyncio.sleep(0)  # the guard begins: cancelled before, it would do nothing
-        await self._pool.open()
+        self._pool.fill()
 
     async def close(self) -> None:
-        """Close the idle connections now, and the others as running operations give them back."""
+        """Close the idle connections now, and each of the others when its answer is complete."""
         if self._pool is None or self._loop is None or self._guard is None:
             return
         if self._loop.is_closed():
-            self._pool = None  # its tasks have ended; deleting the connections closes them
+            self._pool.hang_up_all()
+            self._pool = None
             return
         pool = self._pool_of_this_loop()
         self._pool = None
         if self._guard is not asyncio.current_task():
             self._guard.cancel()
             await asyncio.wait([self._guard])
-        await asyncio.gather(*self._returning)
         await pool.close()
-        await asyncio.gather(*self._returning)
 
     async def _close_with_loop(self) -> None:
-        """Close when the event loop ends: its end cancels this, and waits for the pool's tasks.
-
-        A task of the pool that is connecting takes a cancellation for a failed attempt, and goes
-        on; the loop would wait for it without end.
-        """
+        """Close when the event loop ends: its end cancels this."""
         try:
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
@@ -286,29 +245,33 @@ class AsyncDatabase(_Configured):
         return self._pool is not None
 
     def stats(self) -> dict[str, int]:
-        """The pool's counters."""
-        return self._open_pool().get_stats()
+        """The pool's sizes and counters."""
+        return self._open_pool().stats()
 
     async def run(self, op: Op[T], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
         """Run an operation, in `timeout` seconds at most if that is given."""
         pool = self._pool_of_this_loop()
-        connection: AsyncConnection | None = None
         flow = run(op, self.limits.within(timeout))
+        asked: Ask | None = None
+        future: Answer | None = None
+        connection: LoopConnection | None = None
         try:
-            need: Need = next(flow)
+            need = next(flow)
             while True:
                 answer: Any
                 try:
-                    if isinstance(need, NeedConnection):
-                        if connection is not None:
-                            self._put_back(pool, connection)
-                            connection = None
-                        connection = answer = await self._checkout(pool, need.deadline)
-                    elif isinstance(need, TakeBatch):
+                    if isinstance(need, TakeBatch):
                         answer = None
                         await _take(need)
                     else:
-                        answer = await waiting.wait_async(need.exchange, need.socket, need.interval)
+                        if need is asked and connection is not None:  # it goes on after a batch
+                            future = connection.next_batch()
+                        else:
+                            connection = pool.take() or await pool.wait(need.wait_until)
+                            pool.watch(need.deadline)
+                            future = connection.ask(need)
+                            asked = need
+                        answer = await future
                 except BaseException as error:
                     need = flow.throw(error)
                 else:
@@ -317,11 +280,11 @@ class AsyncDatabase(_Configured):
             result = done.value
         finally:
             flow.close()
-            if connection is not None:
-                self._put_back(pool, connection)
+            if connection is not None and future is not None:
+                connection.abandon(future)
         return op.read(result)
 
-    def _open_pool(self) -> AsyncConnectionPool[AsyncConnection]:
+    def _open_pool(self) -> LoopPool:
         if self._inherited:
             raise DatabaseClosed(
                 "this AsyncDatabase was opened before this process was forked: "
@@ -331,7 +294,7 @@ class AsyncDatabase(_Configured):
             raise DatabaseClosed
         return self._pool
 
-    def _pool_of_this_loop(self) -> AsyncConnectionPool[AsyncConnection]:
+    def _pool_of_this_loop(self) -> LoopPool:
         pool = self._open_pool()
         if self._loop is not asyncio.get_running_loop():
             raise DatabaseClosed(
@@ -344,48 +307,6 @@ class AsyncDatabase(_Configured):
         self._inherited = self._inherited or self._pool is not None
         self._pool = None
         return inherited
-
-    async def _checkout(
-        self, pool: AsyncConnectionPool[AsyncConnection], deadline: float
-    ) -> AsyncConnection:
-        while True:
-            try:
-                connection = await pool.getconn(timeout=deadline - monotonic())
-            except (PoolTimeout, TooManyRequests) as error:
-                raise NoConnection from error
-            except PoolClosed as error:
-                raise DatabaseClosed from error
-            if is_usable(connection):
-                return connection
-            connection.pgconn.finish()
-            self._put_back(pool, connection)
-
-    def _put_back(
-        self, pool: AsyncConnectionPool[AsyncConnection], connection: AsyncConnection
-    ) -> None:
-        # In a task of its own, so that it is never cancelled: a cancelled return would lose the
-        # connection and its place in the pool.
-        task = _start(pool.putconn(connection))
-        if not task.done():
-            self._returning.add(task)
-            task.add_done_callback(self._returning.discard)
-
-
-if sys.version_info >= (3, 12):
-
-    def _start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine up to its first wait; most returns to the pool have none."""
-        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
-
-else:
-
-    def _start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(coroutine)
-
-
-async def _connect_again(pool: AsyncConnectionPool[Any]) -> None:
-    # For the operations that wait: otherwise the pool tries again only when a new one comes.
-    await pool.check()
 
 
 async def _take(need: TakeBatch) -> None:

@@ -22,7 +22,7 @@ from typing import TypeAlias, TypeVar
 
 from taskcore.errors import DatabaseClosed, NoConnection
 
-from .wire import Connection, is_usable
+from .connection import Connection, is_usable
 
 T = TypeVar("T")
 Loan: TypeAlias = list[T]

@@ -1,0 +1,58 @@
+"""The access log of a server process: its lines are written once for each turn of the event loop.
+
+A line for each write costs a system call for each request. A process that is killed loses the lines
+of one turn at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import select
+from contextlib import suppress
+
+
+class AccessLog:
+    """Lines that wait to be written to a descriptor, each with its line break."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: list[bytes] = []
+        atexit.register(self.flush)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._lines.clear)  # the parent writes them
+
+    def add(self, line: bytes) -> None:
+        if not self._lines:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:  # no loop, as when a server ends
+                self._write(line)
+                return
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write all lines, whole and in order."""
+        lines = self._lines[:]
+        self._lines.clear()
+        # Processes may share a pipe: a write of at most PIPE_BUF bytes is never torn apart by
+        # another one's.
+        together = b""
+        for line in lines:
+            if len(together) + len(line) > select.PIPE_BUF:
+                self._write(together)
+                together = b""
+            together += line
+        self._write(together)
+
+    def _write(self, data: bytes) -> None:
+        with suppress(OSError):  # nobody can be told that there is no log
+            while data:
+                try:
+                    data = data[os.write(self._descriptor, data) :]
+                except BlockingIOError:
+                    # It is not ready: wait, as a write to a blocking descriptor does.
+                    poll = select.poll()
+                    poll.register(self._descriptor, select.POLLOUT)
+                    poll.poll()
