@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Pending
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from taskcore.citus import IS_DISTRIBUTED
 from taskcore.errors import (
     ConnectionLost,
     DatabaseFault,
@@ -37,14 +38,19 @@ T = TypeVar("T")
 
 _READ = text(
     "SELECT pg_catalog.current_setting('role'), pg_catalog.current_setting('search_path'), "
-    f"pg_catalog.current_setting('{OWNER_SETTING}', true)"
+    f"pg_catalog.current_setting('{OWNER_SETTING}', true), {IS_DISTRIBUTED}"
 )
 _SET = text(
     "SELECT pg_catalog.set_config('search_path', :search_path, true), "
     "pg_catalog.set_config('role', :role, true), "
     f"pg_catalog.set_config('{OWNER_SETTING}', :owner, true)"
 )
-# Its answer repeats the owner in this column.
+_SET_ON_ALL_NODES = text(
+    "SELECT pg_catalog.set_config('search_path', :search_path, true), "
+    "pg_catalog.set_config('role', :role, true), "
+    "public.taskcore_set_owner(CAST(:owner AS pg_catalog.text))"
+)
+# The answer to both repeats the owner in this column.
 _BOUND_OWNER = 2
 
 
@@ -106,13 +112,14 @@ def _bound(connection: Connection, owner: str) -> Iterator[None]:
     binding would be gone before the next statement, the savepoint itself is refused.
     """
     with _translated(binding=True), connection.begin_nested():
-        role, search_path, user_id = connection.execute(_READ).one()
+        role, search_path, user_id, distributed = connection.execute(_READ).one()
+        bind = _SET_ON_ALL_NODES if distributed else _SET
         bound = {"role": TENANT_ROLE, "search_path": SEARCH_PATH, "owner": owner}
-        if connection.execute(_SET, bound).one()[_BOUND_OWNER] != owner:
+        if connection.execute(bind, bound).one()[_BOUND_OWNER] != owner:
             raise _broken(connection)
         yield
         before = {"role": role, "search_path": search_path, "owner": user_id or ""}
-        connection.execute(_SET, before)
+        connection.execute(bind, before)
 
 
 def _execute(connection: Connection, owner: str, query: Query) -> list[Row]:

@@ -190,7 +190,8 @@ def toggle_task(
     owner: str, task_id: UUID, *, if_version: Versions | None = None, hide_foreign: bool = False
 ) -> Op[TaskRead]:
     """Complete an open task, reopen a completed one."""
-    arguments = (_valid_id(task_id), hide_foreign, _TOGGLE, {}, _versions(if_version))
+    values: dict[str, object] = {}
+    arguments = (_valid_id(task_id), hide_foreign, _TOGGLE, values, _versions(if_version))
     return Op(owner, _write, arguments, read_task)
 
 
