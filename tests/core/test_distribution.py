@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 
-from support.citus_stand_in import binaries
-from support.postgres import SETTINGS, VERSION, database
 from support.schema_dump import Dump, Psql
 from support.sql import as_login, fetch_column, operations_work, run_sql
-from taskcore import embedded, migrations
+from taskcore import migrations
 from taskcore.errors import MigrationFailed, SchemaError
 
 CALLS = "SELECT call FROM stand_in.calls ORDER BY number"
@@ -24,44 +20,6 @@ DISTRIBUTED = [
     "truncate public.taskcore_version",
     "truncate public.users",
 ]
-
-
-@pytest.fixture(scope="session")
-def citus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
-    """A server that knows the extension."""
-    directory = tmp_path_factory.mktemp("citus") / "cluster"
-    with binaries(VERSION), embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
-        yield server
-    embedded.erase(directory)
-
-
-@pytest.fixture
-def citus(citus_server: embedded.Server) -> Iterator[embedded.Server]:
-    """The same server without the tenant role."""
-    yield citus_server
-    run_sql(citus_server.url, "DROP ROLE IF EXISTS taskcore_tenant")
-
-
-@pytest.fixture
-def sibling_url(citus: embedded.Server) -> Iterator[str]:
-    """An empty database of that server without the extension."""
-    with database(citus) as url:
-        yield url
-
-
-@pytest.fixture
-def citus_url(citus: embedded.Server) -> Iterator[str]:
-    """An empty database of that server with the extension."""
-    with database(citus) as url:
-        run_sql(url, "CREATE EXTENSION citus")
-        yield url
-
-
-@pytest.fixture
-def distributed_url(citus_url: str) -> str:
-    migrations.upgrade(citus_url)
-    assert migrations.distribute(citus_url)
-    return citus_url
 
 
 def unqualified(calls: list[str]) -> list[str]:

@@ -8,6 +8,8 @@ plan and none of Citus's own errors is here. What needs those is verified on a r
 
 from __future__ import annotations
 
+import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from taskcore.embedded import place
+from taskcore.embedded.lock import locked
 
 _CONTROL = """
 comment = 'stands in for the calls to Citus'
@@ -89,16 +92,25 @@ RETURNS bool LANGUAGE sql RETURN nodename NOT LIKE 'away%';
 def binaries(version: int) -> Iterator[None]:
     """Let every embedded PostgreSQL that is started meanwhile know the extension.
 
-    The files of an extension lie beside the server's, so the server gets a copy of the binaries.
+    The files of an extension lie beside the server's. So the server gets a copy of its binaries,
+    which stays for later runs, as the copy of the embedded PostgreSQL does that runs as root.
     """
-    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        home = Path(directory)
-        home.chmod(0o755)
-        with pytest.MonkeyPatch.context() as moved:
-            moved.setattr(place, "BASE", home)
-            copied = place.copy_of(place.wheel(version), version)
-        extensions = copied.parent / "share" / "postgresql" / "extension"
-        for name, content in (("citus.control", _CONTROL), ("citus--1.sql", _SQL)):
-            (extensions / name).write_text(content)
+    with pytest.MonkeyPatch.context() as patch:
+        copied = _copied(version)
         patch.setattr(place, "wheel", lambda _: copied)
         yield
+
+
+def _copied(version: int) -> Path:
+    content = hashlib.sha256(f"{_CONTROL}{_SQL}".encode()).hexdigest()[:12]
+    base = (
+        place.BASE if os.geteuid() == 0 else Path(tempfile.gettempdir(), f"taskcore-{os.getuid()}")
+    )
+    shipped, home = place.wheel(version), base / f"citus-stand-in-{content}"
+    with locked(home, 0o755), pytest.MonkeyPatch.context() as moved:
+        moved.setattr(place, "BASE", home)
+        copied = place.copy_of(shipped, version)
+        extensions = copied.parent / "share" / "postgresql" / "extension"
+        for name, text in (("citus--1.sql", _SQL), ("citus.control", _CONTROL)):
+            (extensions / name).write_text(text)
+    return copied

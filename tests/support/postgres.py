@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 
@@ -12,8 +12,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from support.citus_stand_in import binaries
+from support.sql import run_sql
 from taskcore import embedded, migrations
 
+# `block`: every migrated database counts as distributed, so every request is a transaction block.
+SHAPE = os.environ.get("TASKCORE_TEST_SHAPE", "")
 VERSION = int(os.environ.get("TASKCORE_TEST_PG", "18"))
 # What the tests write need not survive the machine.
 SETTINGS = {
@@ -34,7 +38,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Serv
     if "PYTEST_XDIST_WORKER" in os.environ:
         place = place.parent
     directory = place / "postgres"
-    with embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
+    known = binaries(VERSION) if SHAPE == "block" else nullcontext()
+    with known, embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
         yield server
     if "PYTEST_XDIST_WORKER" not in os.environ:
         embedded.erase(directory)
@@ -73,6 +78,9 @@ def migrated(postgres: embedded.Server) -> str:
             admin.execute(f"DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)".encode())
             admin.execute(f"CREATE DATABASE {unfinished}".encode())
             migrations.upgrade(postgres.url_for(unfinished))
+            if SHAPE == "block":
+                run_sql(postgres.url_for(unfinished), "CREATE EXTENSION citus")
+                migrations.distribute(postgres.url_for(unfinished))
             password = sql.Literal(admin.info.password)
             admin.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(password))
             admin.execute(f"ALTER DATABASE {unfinished} RENAME TO {name}".encode())
