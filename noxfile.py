@@ -355,3 +355,26 @@ def poolers(session: nox.Session) -> None:
             *session.posargs,
             env={"TASKCORE_TEST_POOLER": mode},
         )
+
+
+# What runs requests. The tests of migrations are about databases that they make themselves.
+SHAPED = ("tests/core", "tests/api", "tests/faults/test_connection_cut_anywhere.py")
+
+
+@nox.session(default=False)
+def shapes(session: nox.Session) -> None:
+    """The second shape of a request, as on a cluster: every one a transaction block."""
+    install_packages(session, "test")
+    session.run(
+        *("pytest", *PARALLEL, *SHAPED, "--ignore-glob=*/test_migrations_*"),
+        *session.posargs,
+        env={"TASKCORE_TEST_SHAPE": "block"},
+    )
+    if shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
+        session.error("pgbouncer is missing: apt-get install --no-install-recommends pgbouncer")
+    session.run(
+        *("pytest", *PARALLEL, *POOLED),
+        *(f"--deselect={test}" for test in UNPOOLED["transaction"]),
+        *session.posargs,
+        env={"TASKCORE_TEST_SHAPE": "block", "TASKCORE_TEST_POOLER": "transaction"},
+    )

@@ -57,7 +57,7 @@ def test_the_text_has_one_line_for_each_check(cli: Cli, own_url: str, secret: st
 CHANGES = {
     "DROP INDEX public.ix_tasks_id_user_id": {"drift"},
     "ALTER TABLE public.tasks DISABLE ROW LEVEL SECURITY": {"drift", "second lock"},
-    "DROP POLICY taskcore_owner ON public.tasks": {"drift", "first lock", "second lock"},
+    "DROP POLICY taskcore_owner ON public.tasks": {"drift", "second lock"},
     "CREATE POLICY open ON public.tasks USING (true)": {"drift", "second lock"},
     "UPDATE public.taskcore_version SET version_num = '0001'": {"schema"},
     'CREATE TABLE public."user" (id text); INSERT INTO public."user" VALUES (\'a\')': {

@@ -29,10 +29,10 @@ def test_the_check_changes_nothing(own_url: str, dump: Dump) -> None:
 def test_the_check_reports_how_far_the_schema_is_behind(empty_url: str) -> None:
     migrations.upgrade(empty_url, "0001")
     found = migrations.check(empty_url)
-    assert found[0] == "the schema is at 0001, not at 0003"
+    assert found[0] == "the schema is at 0001, not at 0004"
     assert "policy taskcore_owner is missing" in found
     migrations.downgrade(empty_url, "base")
-    assert migrations.check(empty_url)[0] == "the schema is at nothing, not at 0003"
+    assert migrations.check(empty_url)[0] == "the schema is at nothing, not at 0004"
     migrations.upgrade(empty_url)
     assert migrations.check(empty_url) == []
 
@@ -40,7 +40,7 @@ def test_the_check_reports_how_far_the_schema_is_behind(empty_url: str) -> None:
 @pytest.mark.usefixtures("url")
 def test_the_check_of_an_empty_database_reports_the_missing_table(empty_url: str) -> None:
     assert migrations.check(empty_url) == [
-        "the schema is at nothing, not at 0003",
+        "the schema is at nothing, not at 0004",
         "table tasks is missing",
     ]
 

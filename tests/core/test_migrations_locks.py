@@ -18,13 +18,14 @@ from taskcore.errors import ConnectionLost, MigrationFailed, SchemaLocked
 from taskcore.migrations import lock
 
 Act = Callable[..., None]
-BEFORE = migrations.history()[-2][0]
+# The revision before the last one that locks the tasks.
+BEFORE = "0002"
 
 
 @pytest.fixture
 def behind_url(own_url: str) -> str:
-    """A database with tasks, one revision behind."""
-    migrations.downgrade(own_url)
+    """A database with tasks, before the last revision that locks them."""
+    migrations.downgrade(own_url, BEFORE)
     run_sql(
         own_url,
         "INSERT INTO users (id) VALUES ('alice')",

@@ -34,7 +34,8 @@ class Link:
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.server: socket.socket | None = None
-        self.ready = False
+        # The start of the session, and the driver's question about the server.
+        self.answers_before_the_first_operation = 2
         self.last_data_at = time.monotonic()
 
     def cut(self, *, reset: bool = False) -> None:
@@ -194,9 +195,9 @@ class FaultyProxy:
         self, link: Link, direction: Direction, data: bytes
     ) -> tuple[bytes, PlannedCut | None]:
         """Return the data that is still carried, and the cut if the connection ends with it."""
-        ready = link.ready
+        ready = not link.answers_before_the_first_operation
         if direction == "down" and not ready and _READY_FOR_QUERY in data:
-            link.ready = True
+            link.answers_before_the_first_operation -= 1
         with self._changed:
             cut = self._planned_cut
             if cut is None or cut.direction != direction or not ready:

@@ -1,7 +1,8 @@
 """A proxy in front of PostgreSQL that counts what goes over the wire, and can cut it.
 
 It reads the frontend's messages as the protocol frames them. A Sync (or a simple Query) is where
-the client starts to wait for the server: their number is the number of round trips.
+the client starts to wait for the server: their number is the number of round trips. A request that
+is a transaction block has two, and does not wait for the answer to the first.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+
+from support.postgres import SHAPE
+
+Proxy = TypeVar("Proxy", bound="CountingProxy")
 
 
 class CountingProxy:
@@ -24,6 +30,8 @@ class CountingProxy:
         self.upstream = upstream
         self.messages: Counter[str] = Counter()
         self.connections = 0
+        # The number of the Sync with which a connection ends, as `messages` counts them; 0: none.
+        self.cut_at_sync = 0
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -32,7 +40,7 @@ class CountingProxy:
 
     @property
     def round_trips(self) -> int:
-        return self.messages["S"] + self.messages["Q"]
+        return self.messages["S"] // (2 if SHAPE == "block" else 1) + self.messages["Q"]
 
     def forget(self) -> None:
         self.messages.clear()
@@ -104,11 +112,23 @@ class CountingProxy:
                     break
                 self.messages[chr(pending[0])] += 1
                 pending = pending[length + 1 :]
+                if self.messages["S"] == self.cut_at_sync:
+                    self.cut_at_sync = 0
+                    server.sendall(data[: len(data) - len(pending)])
+                    return
             server.sendall(data)
 
     def _down(self, server: socket.socket, client: socket.socket) -> None:
         while data := server.recv(65536):
             client.sendall(data)
+
+
+def proxy_for(url: str, kind: type[Proxy]) -> Proxy:
+    """A proxy of this kind in front of the server of a URL."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return kind((parts.hostname, parts.port))
 
 
 def through(proxy: CountingProxy, url: str) -> str:
@@ -120,10 +140,7 @@ def through(proxy: CountingProxy, url: str) -> str:
 
 @pytest.fixture
 def counting_proxy(served_url: str) -> Iterator[CountingProxy]:
-    parts = urlsplit(served_url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    proxy = CountingProxy((parts.hostname, parts.port))
+    proxy = proxy_for(served_url, CountingProxy)
     yield proxy
     proxy.close()
 

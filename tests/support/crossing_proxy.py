@@ -33,11 +33,12 @@ class CrossingProxy(CountingProxy):
             self._crossing = True
 
     def _down(self, server: socket.socket, client: socket.socket) -> None:
-        started, answer = False, b""
+        # The start of a session and the driver's question about the server are never held back.
+        ready, answer = 0, b""
         while data := server.recv(65536):
-            if not started:  # the start of a session is a dialogue, and is never held back
+            if ready < 2:
                 client.sendall(data)
-                started = data.endswith(_READY_FOR_QUERY)
+                ready += data.endswith(_READY_FOR_QUERY)
                 continue
             answer += data
             if answer.endswith(_READY_FOR_QUERY):

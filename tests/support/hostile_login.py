@@ -68,7 +68,7 @@ LOOKUPS = {
 # In a name of ours, made before the first migration.
 OBJECTS = {
     "public.taskcore_version": Trap(
-        _OWN_VERSION, "INSERT INTO public.taskcore_version VALUES ('0003')"
+        _OWN_VERSION, "INSERT INTO public.taskcore_version VALUES ('0004')"
     ),
     "public.taskcore_version, a view": Trap(
         """CREATE VIEW public.taskcore_version AS

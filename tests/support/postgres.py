@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from support.citus_stand_in import binaries
+from support.sql import run_sql
 from taskcore import embedded, migrations
 from taskcore.testing import SETTINGS, database, template
 
+# `block`: every migrated database counts as distributed, so every request is a transaction block.
+SHAPE = os.environ.get("TASKCORE_TEST_SHAPE", "")
 VERSION = int(os.environ.get("TASKCORE_TEST_PG", "18"))
 
 
@@ -23,7 +27,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Serv
     if "PYTEST_XDIST_WORKER" in os.environ:
         place = place.parent
     directory = place / "postgres"
-    with embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
+    known = binaries(VERSION) if SHAPE == "block" else nullcontext()
+    with known, embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
         yield server
     if "PYTEST_XDIST_WORKER" not in os.environ:
         embedded.erase(directory)
@@ -41,7 +46,14 @@ def cluster(tmp_path: Path) -> Iterator[embedded.Server]:
 @pytest.fixture(scope="session")
 def migrated(postgres: embedded.Server) -> str:
     """The name of a migrated database that nothing connects to: the others are copies of it."""
-    return template(postgres, migrations.upgrade)
+    return template(postgres, _migrate)
+
+
+def _migrate(url: str) -> None:
+    migrations.upgrade(url)
+    if SHAPE == "block":
+        run_sql(url, "CREATE EXTENSION citus")
+        migrations.distribute(url)
 
 
 @pytest.fixture

@@ -114,8 +114,7 @@ async def _answer_problem(request: Request, problem: Problem) -> Response:
 
 
 async def _answer_error(request: Request, error: TaskcoreError) -> Response:
-    hide = services_of(request.app).settings.hide_foreign_tasks
-    problem = problems.of_error(error, hide_foreign_tasks=hide)
+    problem = problems.of_error(error)
     if problem.kind is problems.INTERNAL_ERROR:
         raise error
     _log.debug("%s: %s (%s)", type(error).__name__, error, request.scope[REQUEST_ID])

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from .problems import NOT_READY, Problem
+from .readiness import serves
 from .services import services_of
 
 
@@ -16,7 +17,10 @@ async def live() -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """503 unless the database, its schema and the keys are there, and the process is to stay."""
+    """503 unless the database, its schema and the keys are there, and the process is to stay.
+
+    Of a cluster, one node has to answer: the users whose tasks are on it can be served.
+    """
     services = services_of(request.app)
     checks = await services.readiness.checks()
     jwks = services.authenticator.jwks
@@ -24,7 +28,7 @@ async def ready(request: Request) -> Response:
         checks["keys"] = "ok" if jwks.loaded else "unavailable"
     if services.draining:
         checks["process"] = "stopping"
-    if any(result != "ok" for result in checks.values()):
+    if not all(serves(check, result) for check, result in checks.items()):
         raise Problem(NOT_READY, checks=checks)
     return _ok({"checks": checks})
 

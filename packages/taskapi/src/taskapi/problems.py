@@ -109,11 +109,9 @@ class Problem(Exception):
         self.headers = {**CACHING, **_headers(kind), **(headers or {})}
 
 
-def of_error(error: core.TaskcoreError, *, hide_foreign_tasks: bool) -> Problem:
+def of_error(error: core.TaskcoreError) -> Problem:
     """The problem that an error of taskcore is answered with."""
     kind = next(_OF_ERROR[cls] for cls in type(error).__mro__ if cls in _OF_ERROR)
-    if kind is NOT_TASK_OWNER and hide_foreign_tasks:
-        kind = TASK_NOT_FOUND
     if isinstance(error, core.DatabaseUnavailable) and error.outcome_unknown:
         kind = OUTCOME_UNKNOWN
     return Problem(kind)

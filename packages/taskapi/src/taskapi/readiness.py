@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from taskcore import AsyncDatabase, DatabaseNotReady, PermissionMissing, TaskcoreError, migrations
+from taskcore.nodes import cluster_nodes
 
 # Seconds for the question, and for which its answer is remembered, also if it is a failure.
 _TIMEOUT = 2.0
@@ -60,4 +61,17 @@ async def database_checks(database: AsyncDatabase) -> dict[str, str]:
     except TaskcoreError:
         return {"database": "unavailable", "schema": "unknown"}
     behind = migrations.is_behind(revision)
-    return {"database": "ok", "schema": "behind" if behind else "ok"}
+    checks = {"database": "ok", "schema": "behind" if behind else "ok"}
+    try:
+        nodes = await database.run(cluster_nodes())
+    except TaskcoreError:
+        return {**checks, "nodes": "unknown"}
+    if nodes.known:
+        all_answer = nodes.answering == nodes.known
+        checks["nodes"] = "ok" if all_answer else f"{nodes.answering} of {nodes.known}"
+    return checks
+
+
+def serves(check: str, result: str) -> bool:
+    """Whether requests can be served with this result, of some users at least."""
+    return result == "ok" or (check == "nodes" and not result.startswith("0 "))

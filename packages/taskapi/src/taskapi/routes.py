@@ -35,21 +35,26 @@ async def create_task(
 
 async def get_task(request: TaskRequest, id: TaskId, if_none_match: IfNoneMatch = None) -> Response:
     """One task."""
-    op = taskcore.get_task(request.user, id).with_result(responses.task)
-    return responses.ok(await request.database.run(op), if_none_match)
+    op = taskcore.get_task(request.user, id, hide_foreign=request.hide_foreign)
+    found = await request.database.run(op.with_result(responses.task))
+    return responses.ok(found, if_none_match)
 
 
 async def update_task(
     request: TaskRequest, id: TaskId, change: TaskChange, if_match: IfMatch = None
 ) -> Response:
     """Change the fields that are given."""
-    op = taskcore.update_task(request.user, id, change, if_version=if_match)
+    op = taskcore.update_task(
+        request.user, id, change, if_version=if_match, hide_foreign=request.hide_foreign
+    )
     return responses.ok(await request.database.run(op.with_result(responses.task)))
 
 
 async def delete_task(request: TaskRequest, id: TaskId, if_match: IfMatch = None) -> Response:
     """Delete a task for good."""
-    await request.database.run(taskcore.delete_task(request.user, id, if_version=if_match))
+    hide = request.hide_foreign
+    op = taskcore.delete_task(request.user, id, if_version=if_match, hide_foreign=hide)
+    await request.database.run(op)
     return responses.deleted()
 
 
@@ -57,10 +62,13 @@ async def complete_task(
     request: TaskRequest, id: TaskId, completed: Completed = None, if_match: IfMatch = None
 ) -> Response:
     """Toggle whether a task is completed, or set it."""
+    user, hide = request.user, request.hide_foreign
     if completed is None:
-        op = taskcore.toggle_task(request.user, id, if_version=if_match)
+        op = taskcore.toggle_task(user, id, if_version=if_match, hide_foreign=hide)
     else:
-        op = taskcore.set_task_completed(request.user, id, completed, if_version=if_match)
+        op = taskcore.set_task_completed(
+            user, id, completed, if_version=if_match, hide_foreign=hide
+        )
     return responses.ok(await request.database.run(op.with_result(responses.task)))
 
 

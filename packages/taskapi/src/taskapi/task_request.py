@@ -30,5 +30,10 @@ class TaskRequest(Request):
         return user
 
     @property
+    def hide_foreign(self) -> bool:
+        """Whether a task of another user counts as one that does not exist."""
+        return self.services.settings.hide_foreign_tasks
+
+    @property
     def database(self) -> AsyncDatabase:
         return self.services.database

@@ -84,7 +84,7 @@ def _database_findings(
 ) -> Iterator[Finding]:
     from taskcore import admin
 
-    from .checks import Finding, locks, run_check, schema, server
+    from .checks import Finding, locks, nodes, run_check, schema, server
 
     with ExitStack() as stack:
         connected = server.connected(url)
@@ -122,3 +122,5 @@ def _database_findings(
         yield from run_check("users table", lambda: schema.users_table(session))
         yield from run_check("first lock", lambda: locks.owner_predicate(session))
         yield from run_check("second lock", lambda: locks.row_level_security(session))
+        if session.is_distributed():
+            yield from run_check("nodes", lambda: nodes.reachable(connection))

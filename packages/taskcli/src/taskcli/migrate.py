@@ -51,7 +51,8 @@ def migrate(
     """Bring the schema to this version.
 
     Each revision is printed as it is applied. All of them run in one transaction; a second
-    migration of the same database waits for the first.
+    migration of the same database waits for the first. Where the extension citus is installed, the
+    tasks are then spread over its nodes.
     """
     if sum((down, sql, check, bool(grant))) > 1:
         raise WrongUse("choose one of --down, --sql, --check and --grant")
@@ -97,6 +98,8 @@ def _go_up(to: str, grants: list[str], *, as_json: bool) -> None:
         raise WrongUse(f"the schema is at {at}, past {to}: `taskcli migrate --down --to {to}`")
     with on_interrupt(_ROLLED_BACK):
         migrations.upgrade(url, _known(to), report=output.note)
+        if migrations.current(url) == migrations.head():
+            migrations.distribute(url, report=output.note)
     with on_interrupt("the schema is migrated; run the command again for the grants"):
         if grants:
             with admin.connected(url) as session:

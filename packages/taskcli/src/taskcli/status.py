@@ -9,7 +9,8 @@ from .verbs import Json
 def status(as_json: Json = False) -> None:
     """Print the database's revision and which revisions are pending.
 
-    Also which users table the tasks refer to, and which logins may take the tenant role.
+    Also which users table the tasks refer to, which logins may take the tenant role, and, where the
+    extension citus is installed, whether the tasks are spread over its nodes.
     """
     from taskcore import admin, migrations
 
@@ -20,6 +21,7 @@ def status(as_json: Json = False) -> None:
     with admin.connected(url, needs_tables=at is not None) as session:
         users = admin.users_table(session) if at is not None else None
         role = admin.tenant_role(session)
+    distributed = migrations.is_distributed(url)
     table = "not adopted yet" if users is None else users.name or "none"
     output.record(
         {
@@ -32,8 +34,11 @@ def status(as_json: Json = False) -> None:
             "login": role.login,
             "login_may_take_role": role.may_take_it,
             "role_members": list(role.members),
+            "distributed": distributed,
         },
         as_json=as_json,
     )
+    if distributed is False:
+        output.note("the tasks are not spread over the nodes of citus: run `taskcli migrate`")
     if at is not None and at not in names:
         output.note(f"revision {at} is newer than this taskcli, which knows {migrations.head()}")

@@ -87,7 +87,8 @@ def add(
     """
     from taskcore import admin
 
-    with admin.connected(environment.operator_url()) as session:
+    # One transaction: what cannot be reported is not added.
+    with admin.connected(environment.operator_url()) as session, session.transaction():
         added = admin.add_user(session, user, email=email, name=name)
         found = admin.show_user(session, user)
     output.note(f"{user} was added" if added else f"{user} was there already; nothing was changed")

@@ -25,6 +25,9 @@ FOREIGN_KEY = "fk_tasks_user_id"
 OWN_USERS_COMMENT = "Made by taskcore, which found no users table."
 """The comment on a users table that a migration of ours has made."""
 
+ROLE_LOGIN_COMMENT = "May log in: the nodes of a Citus cluster connect to each other as this role."
+"""The comment on the tenant role where a database of the cluster is distributed."""
+
 SEARCH_PATH = "pg_catalog, pg_temp"
 """Where a name without a schema is looked up: in no schema that another login may create in.
 
@@ -39,11 +42,14 @@ REFUSED_SQLSTATE = "TC001"
 
 # --- whose objects they are -----------------------------------------------------------------------
 
+
 # A function, trigger, view or policy runs with the rights of the login that uses it. So objects in
 # our names are used only if they belong to a login that could do as much without them. The server's
 # login is bound to the tenant role when it asks; unless it is a superuser, it trusts the members of
 # that role too, because each of them can bind any owner.
-TRUSTED_ROLES = f"""
+def trusted_roles(as_tenant: str) -> str:
+    """Return the query for those logins; `as_tenant` is whether the session takes the role."""
+    return f"""
 SELECT r.oid FROM pg_catalog.pg_roles r
  WHERE r.rolsuper
     OR r.rolname IN (current_user, session_user)
@@ -52,11 +58,14 @@ SELECT r.oid FROM pg_catalog.pg_roles r
     OR r.oid IN (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'public')
     OR NOT (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = session_user)
        AND (pg_catalog.pg_has_role(session_user, r.oid, 'USAGE')
-            OR current_user = '{TENANT_ROLE}'
+            OR {as_tenant}
                AND r.oid IN (SELECT m.member FROM pg_catalog.pg_auth_members m
                                JOIN pg_catalog.pg_roles t ON t.oid = m.roleid
                               WHERE t.rolname = '{TENANT_ROLE}'))
 """
+
+
+TRUSTED_ROLES = trusted_roles(f"current_user = '{TENANT_ROLE}'")
 
 OUR_OBJECTS = f"""
 WITH tables AS (
@@ -68,8 +77,9 @@ WITH tables AS (
     UNION ALL
     SELECT 'public.' || p.proname, p.proowner
       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-     WHERE n.nspname = 'public' AND p.proname = 'taskcore_why_missed'
-       AND pg_catalog.oidvectortypes(p.proargtypes) = 'text, uuid'
+     WHERE n.nspname = 'public'
+       AND (p.proname, pg_catalog.oidvectortypes(p.proargtypes)) IN (
+           ('taskcore_why_missed', 'text, uuid'), ('taskcore_set_owner', 'text'))
     UNION ALL
     SELECT pg_catalog.concat('the function of trigger ', g.tgname, ' on public.', t.relname),
            f.proowner
@@ -209,6 +219,16 @@ BEGIN
         END IF;
     END IF;
 
+    -- Tasks that Citus has spread may refer only to a table that is on every node.
+    IF users IS NOT NULL
+       AND EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extname = 'citus') THEN
+        IF EXISTS (SELECT FROM pg_catalog.pg_dist_partition
+                   WHERE logicalrelid = 'public.tasks'::pg_catalog.regclass)
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_dist_partition
+                           WHERE logicalrelid = users AND partmethod = 'n' AND repmodel = 't') THEN
+            PERFORM pg_catalog.create_reference_table(users);
+        END IF;
+    END IF;
     IF EXISTS (SELECT FROM pg_catalog.pg_constraint
                WHERE conrelid = 'public.tasks'::pg_catalog.regclass
                  AND conname = '{FOREIGN_KEY}') THEN
@@ -241,6 +261,12 @@ $taskcore$
 # It belongs to the cluster and not to one database, and so to no revision. Several databases may
 # create it at once; each tolerates that another was faster (23505 on CREATE ROLE) or is working on
 # it at this moment (XX000, tuple concurrently updated, on GRANT).
+ROLE_MAY_LOG_IN = f"""(
+    EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extname = 'citus')
+    OR EXISTS (SELECT FROM pg_catalog.pg_roles t WHERE t.rolname = '{TENANT_ROLE}'
+               AND pg_catalog.shobj_description(t.oid, 'pg_authid') = '{ROLE_LOGIN_COMMENT}'))"""
+"""Whether LOGIN is as it has to be: with Citus here, or in another database of the cluster."""
+
 CREATE_ROLE = f"""
 DO $taskcore$
 DECLARE
@@ -256,7 +282,7 @@ BEGIN
         END;
     END IF;
     IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '{TENANT_ROLE}'
-               AND (rolsuper OR rolbypassrls OR rolcanlogin))
+               AND (rolsuper OR rolbypassrls OR rolcanlogin AND NOT {ROLE_MAY_LOG_IN}))
        OR EXISTS (SELECT FROM pg_catalog.pg_auth_members
                   WHERE member = '{TENANT_ROLE}'::pg_catalog.regrole) THEN
         RAISE EXCEPTION SQLSTATE '{REFUSED_SQLSTATE}' USING MESSAGE =
@@ -316,6 +342,8 @@ def reason_function_sql(schema: str) -> str:
 
     It finds the users table by the foreign key; without one, every user counts as known. The
     function's arguments go by number, because a column of the users table could have any name.
+    Each step is a statement that Citus can plan. There a step sees rows of a later moment than the
+    one before it, so the last one leaves out the owner's rows.
     """
     return f"""
 DO $taskcore$
@@ -331,15 +359,17 @@ DECLARE
 BEGIN
     EXECUTE pg_catalog.format(
         'CREATE OR REPLACE FUNCTION {schema}.taskcore_why_missed(owner text, task uuid) '
-        'RETURNS text LANGUAGE sql STABLE SECURITY DEFINER '
+        'RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER '
         'SET search_path = pg_catalog, pg_temp AS %L',
         pg_catalog.format($body$
-            SELECT CASE
-                WHEN %s THEN 'unknown_user'
-                WHEN EXISTS (SELECT FROM {schema}.tasks t
-                             WHERE t.user_id = $1 AND t.id = $2) THEN 'own'
-                WHEN EXISTS (SELECT FROM {schema}.tasks t WHERE t.id = $2) THEN 'foreign'
-                ELSE 'absent'
+            BEGIN
+                IF %s THEN RETURN 'unknown_user'; END IF;
+                IF $2 IS NULL THEN RETURN 'absent'; END IF;
+                PERFORM FROM {schema}.tasks t WHERE t.user_id = $1 AND t.id = $2;
+                IF FOUND THEN RETURN 'own'; END IF;
+                PERFORM FROM {schema}.tasks t WHERE t.id = $2 AND t.user_id <> $1;
+                IF FOUND THEN RETURN 'foreign'; END IF;
+                RETURN 'absent';
             END
         $body$, coalesce(unknown, 'false')));
     REVOKE ALL ON FUNCTION {schema}.taskcore_why_missed(text, uuid) FROM PUBLIC;

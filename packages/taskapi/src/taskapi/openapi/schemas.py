@@ -64,6 +64,11 @@ _CHECKS = {
         "schema": {"type": "string", "enum": ["ok", "missing", "behind", "unknown"]},
         "keys": {"type": "string", "enum": ["ok", "unavailable"]},
         "process": {"type": "string", "enum": ["stopping"]},
+        "nodes": {
+            "type": "string",
+            "description": "On a cluster only: `ok`, `unknown`, or how many of its nodes answer.",
+            "examples": ["ok", "1 of 2"],
+        },
     },
 }
 _LIVE: _Json = {

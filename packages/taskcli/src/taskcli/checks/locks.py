@@ -14,8 +14,9 @@ import psycopg
 from psycopg import sql
 
 from taskcore import TaskCreate, admin, create_task, get_task
+from taskcore.citus import IS_DISTRIBUTED
 from taskcore.execution.op import Op, Statement
-from taskcore.execution.wire import BIND_OWNER
+from taskcore.execution.wire import BIND_ON_ALL_NODES, BIND_OWNER
 from taskcore.tasks.fields import TASK_COLUMNS
 from taskcore.tenancy import TENANT_ROLE
 
@@ -44,7 +45,7 @@ def role(connection: psycopg.Connection[Any]) -> str:
     with connection.transaction(force_rollback=True):
         try:
             with connection.transaction():
-                _bind(connection, _OTHER_USER)
+                bind(connection, _OTHER_USER)
         except psycopg.errors.InsufficientPrivilege as error:
             raise CheckFailed(
                 f"the login {login} may not take the role {TENANT_ROLE}",
@@ -73,7 +74,7 @@ def may_own(connection: psycopg.Connection[Any]) -> bool:
 def no_row_of_others(connection: psycopg.Connection[Any]) -> str:
     """The second lock, as the server's login can try it: a user without tasks sees no row."""
     with connection.transaction(force_rollback=True):
-        _bind(connection, _OTHER_USER)
+        bind(connection, _OTHER_USER)
         row = connection.execute("SELECT EXISTS (SELECT FROM public.tasks)").fetchone()
         if row is None or row[0]:
             raise CheckFailed("row-level security lets a row of another user through", REPAIR)
@@ -83,8 +84,9 @@ def no_row_of_others(connection: psycopg.Connection[Any]) -> str:
 def owner_predicate(session: Admin) -> str:
     """The first lock: a statement returns only rows of its owner, without row-level security."""
     try:
-        with _temporary_task(session) as (owner, task):
-            session.execute("SELECT pg_catalog.set_config('role', 'none', true)")
+        # The operator's login makes the task and looks at it: on a cluster, one transaction may not
+        # change a task as one role and look at it as another.
+        with _temporary_task(session, as_tenant=False) as (owner, task):
             if _count(session, task) != 1:
                 raise CheckFailed(
                     "the operator's login does not see all rows: use the login that owns the tasks"
@@ -101,10 +103,10 @@ def owner_predicate(session: Admin) -> str:
 def row_level_security(session: Admin) -> str:
     """The second lock: the tenant role sees only rows of the bound owner, in any statement."""
     try:
-        with _temporary_task(session) as (_, task):
+        with _temporary_task(session, as_tenant=True) as (_, task):
             if _count(session, task) != 1:
                 raise CheckFailed("a user does not see a row of their own", REPAIR)
-            _bind(session, _OTHER_USER)
+            bind(session, _OTHER_USER)
             if _count(session, task) != 0:
                 raise CheckFailed("row-level security lets a row of another user through", REPAIR)
     except NoUser:
@@ -113,14 +115,15 @@ def row_level_security(session: Admin) -> str:
 
 
 @contextmanager
-def _temporary_task(session: Admin) -> Iterator[tuple[str, UUID]]:
-    """Make a task as its owner would; yield the owner and the id, then roll back."""
+def _temporary_task(session: Admin, *, as_tenant: bool) -> Iterator[tuple[str, UUID]]:
+    """Make a task, as its owner would if the tenant role is taken; yield both, then roll back."""
     with session.transaction(force_rollback=True):
         owner = _any_user(session)
-        # An operator's session has it off, and is refused instead of seeing fewer rows. This check
-        # needs the fewer rows.
-        session.execute("SELECT pg_catalog.set_config('row_security', 'on', true)")
-        _bind(session, owner)
+        if as_tenant:
+            # An operator's session has it off, and is refused instead of seeing fewer rows. This
+            # check needs the fewer rows.
+            session.execute("SELECT pg_catalog.set_config('row_security', 'on', true)")
+            bind(session, owner)
         made = _rows(session, create_task(owner, TaskCreate(title="made by taskcli doctor")))
         if not made:
             raise CheckFailed("a user can't make a task", REPAIR)
@@ -134,15 +137,18 @@ def _any_user(session: Admin) -> str:
     row = session.execute(sql.SQL("SELECT id FROM {} LIMIT 1").format(table.identifier)).fetchone()
     if row is not None:
         return str(row[0])
-    if not table.ours:
+    if not table.ours or session.is_distributed():  # other nodes do not see a new user yet
         raise NoUser
     user = f"taskcli doctor {uuid4()}"
     admin.add_user(session, user)
     return user
 
 
-def _bind(connection: psycopg.Connection[Any], owner: str) -> None:
-    _execute(connection, BIND_OWNER, {"owner": owner, "timeout": "5000"})
+def bind(connection: psycopg.Connection[Any], owner: str) -> None:
+    """Take the tenant role for an owner, as an operation does, in the transaction that is open."""
+    row = connection.execute(f"SELECT {IS_DISTRIBUTED}".encode()).fetchone()
+    binding = BIND_ON_ALL_NODES if row and row[0] else BIND_OWNER
+    _execute(connection, binding, {"owner": owner, "timeout": "5000"})
 
 
 def _rows(connection: psycopg.Connection[Any], op: Op[Any]) -> list[Any]:

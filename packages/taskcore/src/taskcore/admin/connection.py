@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import psycopg
 
 from taskcore import ownership
+from taskcore.citus import IS_DISTRIBUTED, SEQUENTIAL
 from taskcore.connections import LocalConnection
 from taskcore.errors import (
     ConnectionLost,
@@ -19,6 +20,9 @@ from taskcore.execution.sqlstates import admin_error_for
 from taskcore.tenancy import OUR_OBJECTS, SET_SEARCH_PATH
 from taskcore.urls import direct, libpq_conninfo
 
+# For a transaction that changes the users table and the tasks.
+ONE_AFTER_THE_OTHER = f"SELECT pg_catalog.set_config('{SEQUENTIAL}', 'sequential', true)"
+
 
 class Admin(LocalConnection):
     """An operator's session; what its transactions begin with holds behind a pooler too."""
@@ -28,6 +32,11 @@ class Admin(LocalConnection):
         "pg_catalog.set_config('timezone', 'UTC', true), "
         "pg_catalog.set_config('row_security', 'off', true)"
     )
+
+    def is_distributed(self) -> bool:
+        """Whether Citus spreads the tasks over several nodes."""
+        row = self.execute(f"SELECT {IS_DISTRIBUTED}".encode()).fetchone()
+        return bool(row and row[0])
 
 
 @contextmanager

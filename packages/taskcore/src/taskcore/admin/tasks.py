@@ -14,7 +14,7 @@ from taskcore.errors import UnknownUser
 from taskcore.models import Task
 from taskcore.tasks.fields import TASK_COLUMNS, TaskRead, read_task
 
-from .connection import Admin
+from .connection import ONE_AFTER_THE_OTHER, Admin
 from .users import UsersTable, add_users, users_table
 
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, TASK_COLUMNS))
@@ -26,6 +26,7 @@ _TYPES = [
 ]
 _ESCAPED = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _STAGE = sql.SQL("pg_temp.taskcore_staged")
+_OWNERS_AT_ONCE = 10_000
 
 
 def copy_in(admin: Admin, columns: Sequence[str], blocks: Iterable[bytes]) -> int:
@@ -49,31 +50,46 @@ def add_missing(
     UnknownUser is raised.
     """
     with admin.transaction():
+        admin.execute(ONE_AFTER_THE_OTHER)
         admin.execute("CREATE TEMP TABLE taskcore_staged (LIKE public.tasks) ON COMMIT DROP")
         _copy(admin, _STAGE, columns, blocks)
         users = _make_owners(admin, users_table(admin), make_users)
-        query = "INSERT INTO public.tasks ({0}) SELECT {0} FROM {1} ON CONFLICT DO NOTHING"
-        tasks = admin.execute(sql.SQL(query).format(_names(columns), _STAGE)).rowcount
+        insert = sql.SQL(
+            "INSERT INTO public.tasks ({0}) SELECT {0} FROM {1} ON CONFLICT DO NOTHING "
+            "RETURNING completed"  # what Citus reports as inserted includes the conflicts
+        )
+        added = admin.execute(insert.format(_names(columns), _STAGE))
+        tasks = added.pgresult.ntuples if added.pgresult else 0
     return Added(tasks, users)
 
 
 def _make_owners(admin: Admin, table: UsersTable, make_users: bool) -> int:
     if table.name is None:
         return 0
-    unknown = admin.execute(
-        sql.SQL(
-            "SELECT DISTINCT user_id FROM {} s "
-            "WHERE NOT EXISTS (SELECT FROM {} u WHERE u.id = s.user_id) ORDER BY 1"
-        ).format(_STAGE, table.identifier)
-    ).fetchall()
+    unknown = _unknown_owners(admin, table)
     if not unknown:
         return 0
     if not (table.ours and make_users):
         raise UnknownUser(
             f"{len(unknown)} of the users do not exist in {table.name}, "
-            f"{unknown[0][0]!r} first; nothing was changed"
+            f"{unknown[0]!r} first; nothing was changed"
         )
-    return add_users(admin, ((user, None, None) for (user,) in unknown))
+    return add_users(admin, ((user, None, None) for user in unknown))
+
+
+def _unknown_owners(admin: Admin, table: UsersTable) -> list[str]:
+    """Return the owners of the staged tasks that the users table does not have, in order.
+
+    They are compared here: on a cluster the two tables are not on the same nodes.
+    """
+    query = sql.SQL("SELECT DISTINCT user_id FROM {} ORDER BY 1").format(_STAGE)
+    owners = [owner for (owner,) in admin.execute(query)]
+    known_of = sql.SQL("SELECT id FROM {} WHERE id = ANY (%s)").format(table.identifier)
+    known: set[str] = set()
+    for start in range(0, len(owners), _OWNERS_AT_ONCE):
+        some = owners[start : start + _OWNERS_AT_ONCE]
+        known.update(user for (user,) in admin.execute(known_of, [some]))
+    return [owner for owner in owners if owner not in known]
 
 
 def copy_line(task: TaskRead) -> bytes:

@@ -12,7 +12,7 @@ from taskcore.errors import UnknownUser, UsersNotOurs
 from taskcore.owner import valid_owner
 from taskcore.tenancy import FIND_USERS_TABLE, TRUSTED_ROLES
 
-from .connection import Admin
+from .connection import ONE_AFTER_THE_OTHER, Admin
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ def users_table(admin: Admin) -> UsersTable:
 
 def list_users(admin: Admin, *, limit: int = 100, after: str = "") -> list[UserRow]:
     """List users by their ids, beginning after the id `after`."""
-    return _users(admin, sql.SQL("WHERE u.id > %s ORDER BY u.id LIMIT %s"), [after, limit])
+    return _users(admin, sql.SQL("u.id > %s ORDER BY u.id LIMIT %s"), [after, limit])
 
 
 def show_user(admin: Admin, user: str) -> UserRow:
     """Return one user."""
-    found = _users(admin, sql.SQL("WHERE u.id = %s"), [user])
+    found = _users(admin, sql.SQL("u.id = %s"), [user])
     if not found:
         raise UnknownUser(f"there is no user {user!r}")
     return found[0]
@@ -90,10 +90,10 @@ def add_user(admin: Admin, user: str, *, email: str | None = None, name: str | N
         raise UsersNotOurs(_not_ours(table))
     made = admin.execute(
         "INSERT INTO public.users (id, email, name) VALUES (%s, %s, %s) "
-        "ON CONFLICT (id) DO NOTHING",
+        "ON CONFLICT (id) DO NOTHING RETURNING id",
         [valid_owner(user), email, name],
     )
-    return made.rowcount == 1
+    return made.fetchone() is not None
 
 
 def add_users(admin: Admin, users: Iterable[tuple[str, str | None, str | None]]) -> int:
@@ -105,66 +105,64 @@ def add_users(admin: Admin, users: Iterable[tuple[str, str | None, str | None]])
     made = admin.execute(
         "INSERT INTO public.users (id, email, name) "
         "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) "
-        "ON CONFLICT DO NOTHING",
+        "ON CONFLICT DO NOTHING RETURNING id",
         [ids, emails, names],
     )
-    return made.rowcount
+    return len(made.fetchall())
 
 
 def delete_user(admin: Admin, user: str) -> int:
     """Delete a user with all tasks; return how many tasks those were."""
     table = users_table(admin)
     with admin.transaction():
-        deleted = admin.execute("DELETE FROM public.tasks WHERE user_id = %s", [user]).rowcount
-        known = deleted
+        admin.execute(ONE_AFTER_THE_OTHER)
+        query = "DELETE FROM public.tasks WHERE user_id = %s RETURNING id"
+        deleted = known = admin.execute(query, [user]).fetchall()
         if table.name is not None:
-            query = sql.SQL("DELETE FROM {} WHERE id = %s").format(table.identifier)
-            known = admin.execute(query, [user]).rowcount
+            remove = sql.SQL("DELETE FROM {} WHERE id = %s RETURNING id").format(table.identifier)
+            known = admin.execute(remove, [user]).fetchall()
         if not known:
             raise UnknownUser(f"there is no user {user!r}")
-    return deleted
+    return len(deleted)
 
 
 def count_others(admin: Admin, prefix: str) -> tuple[int, int]:
     """Count the users, and the tasks of users, whose ids do not start with the prefix."""
     table = users_table(admin)
-    users = _NO_USERS if table.name is None else table.identifier
-    row = admin.execute(
-        sql.SQL(
-            "SELECT (SELECT count(*) FROM {} u WHERE NOT starts_with(u.id, %s)), "
-            "(SELECT count(*) FROM public.tasks "
-            "WHERE NOT starts_with(user_id, %s))"
-        ).format(users),
-        [prefix, prefix],
-    ).fetchone()
-    assert row is not None  # noqa: S101 - an aggregate has a row
-    return row[0], row[1]
+    users = 0
+    if table.name is not None:
+        users = _count(admin, table.identifier, sql.SQL("id"), prefix)
+    return users, _count(admin, sql.SQL("public.tasks"), sql.SQL("user_id"), prefix)
 
 
-_NO_USERS = sql.SQL("(SELECT NULL::text AS id WHERE false)")
+def _count(admin: Admin, table: sql.SQL, user: sql.SQL, prefix: str) -> int:
+    query = sql.SQL("SELECT count(*) FROM {} WHERE NOT starts_with({}, %s)").format(table, user)
+    row = admin.execute(query, [prefix]).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _users(admin: Admin, condition: sql.SQL, values: list[object]) -> list[UserRow]:
+    # Two statements: Citus joins no table that is on every node with a LATERAL query of another.
     table = users_table(admin)
+    users: sql.Composable = table.identifier
     if table.name is None:
-        users: sql.Composable = sql.SQL("(SELECT DISTINCT user_id AS id FROM public.tasks)")
-    else:
-        users = table.identifier
-    query = sql.SQL(
-        "SELECT u.id, {email}, {name}, {created_at}, t.tasks, t.completed, t.last_change "
-        "FROM {users} u CROSS JOIN LATERAL ("
-        "SELECT count(*) AS tasks, "
-        "count(*) FILTER (WHERE completed) AS completed, "
-        "max(updated_at) AS last_change "
-        "FROM public.tasks WHERE user_id = u.id) t {condition}"
-    ).format(
-        users=users,
-        condition=condition,
-        email=_column(table, "email"),
-        name=_column(table, "name"),
-        created_at=_column(table, "created_at", "createdAt"),
+        users = sql.SQL("(SELECT DISTINCT user_id AS id FROM public.tasks)")
+    query = sql.SQL("SELECT u.id, {}, {}, {} FROM {} u WHERE {}").format(
+        _column(table, "email"),
+        _column(table, "name"),
+        _column(table, "created_at", "createdAt"),
+        users,
+        condition,
     )
-    return [UserRow(*row) for row in admin.execute(query, values)]
+    with admin.transaction():
+        found = admin.execute(query, values).fetchall()
+        counted = admin.execute(
+            "SELECT user_id, count(*), count(*) FILTER (WHERE completed), max(updated_at) "
+            "FROM public.tasks WHERE user_id = ANY (%s) GROUP BY user_id",
+            [[row[0] for row in found]],
+        )
+        tasks = {user: counts for user, *counts in counted}
+    return [UserRow(*row, *tasks.get(row[0], (0, 0, None))) for row in found]
 
 
 def _column(table: UsersTable, *names: str) -> sql.Composable:

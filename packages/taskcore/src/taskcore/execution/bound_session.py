@@ -20,6 +20,7 @@ from taskcore.owner import valid_owner
 
 from .session import (
     AwaitingSession,
+    Before,
     BlockingSession,
     bind,
     expire_tasks,
@@ -56,7 +57,7 @@ class _Binding:
     def __init__(self, owner: str) -> None:
         self._owner = owner
         self._connection: Connection
-        self._before: dict[str, str]
+        self._before: Before
         self._outer: set[SessionTransaction]
 
     def enter(self, session: Session) -> None:

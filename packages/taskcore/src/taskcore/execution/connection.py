@@ -7,10 +7,12 @@ from time import monotonic
 from typing import Any, Self, TypeAlias
 
 import psycopg
-from psycopg import abc, pq
-from psycopg.abc import PQGenConn
+from psycopg import abc, pq, waiting
+from psycopg.abc import PQGen, PQGenConn
 from psycopg.adapt import Transformer
+from psycopg.waiting import Wait
 
+from taskcore.citus import IS_DISTRIBUTED
 from taskcore.connections import refuses_options, with_search_path
 
 from . import fork
@@ -31,6 +33,8 @@ class _State:
         # True from the first byte of an exchange until all of its answer is accounted for. One that
         # was interrupted stays in it, and its connection is not used again.
         self.in_exchange = False
+        # Whether the owner has to be bound on other nodes too, in a transaction block.
+        self.distributed = False
         self.expires_at = monotonic() + _LIFETIME
         fork.remember_socket(self.pgconn.socket)
         # Made without a connection, it reads times as UTC whatever the session's TimeZone is.
@@ -63,6 +67,18 @@ class Connection(_State, psycopg.Connection[Row]):
         cls, conninfo: str = "", *, start_up_options: bool = False, **options: Any
     ) -> Self:
         """Connect with the search_path; without, if a pooler refuses start-up options."""
+        connection = cls._connect(conninfo, start_up_options, options)
+        try:
+            pgconn, timeout = connection.pgconn, options["connect_timeout"]
+            look = _look(pgconn, monotonic() + timeout)
+            connection.distributed = waiting.wait(look, pgconn.socket, timeout)
+        except BaseException:
+            connection.pgconn.finish()
+            raise
+        return connection
+
+    @classmethod
+    def _connect(cls, conninfo: str, start_up_options: bool, options: dict[str, Any]) -> Self:
         if start_up_options:
             try:
                 return super().connect(with_search_path(conninfo), **options)
@@ -81,6 +97,18 @@ class AsyncConnection(_State, psycopg.AsyncConnection[Row]):
     async def connect(  # type: ignore[override]
         cls, conninfo: str = "", *, start_up_options: bool = False, **options: Any
     ) -> Self:
+        connection = await cls._connect(conninfo, start_up_options, options)
+        try:
+            pgconn, timeout = connection.pgconn, options["connect_timeout"]
+            look = _look(pgconn, monotonic() + timeout)
+            connection.distributed = await waiting.wait_async(look, pgconn.socket, timeout)
+        except BaseException:
+            connection.pgconn.finish()
+            raise
+        return connection
+
+    @classmethod
+    async def _connect(cls, conninfo: str, start_up_options: bool, options: dict[str, Any]) -> Self:
         if start_up_options:
             try:
                 return await super().connect(with_search_path(conninfo), **options)
@@ -103,3 +131,24 @@ def is_usable(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)
     return not poll.poll(0)
+
+
+def _look(pgconn: pq.abc.PGconn, deadline: float) -> PQGen[bool]:
+    """Ask on a new connection whether the tasks are spread over several nodes."""
+    pgconn.send_query(f"SELECT {IS_DISTRIBUTED}".encode())
+    while pgconn.flush():
+        yield Wait.RW
+        pgconn.consume_input()
+    distributed = False
+    while True:
+        while pgconn.is_busy():
+            if monotonic() >= deadline:
+                raise psycopg.OperationalError("the server did not answer in time")
+            yield Wait.R
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            return distributed
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            raise psycopg.OperationalError(result.get_error_message())
+        distributed = result.get_value(0, 0) == b"t"

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
 import psycopg
-from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy import Connection, TextClause, event, inspect, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
+from taskcore.citus import IS_DISTRIBUTED
 from taskcore.errors import (
     ConnectionLost,
     DatabaseFault,
@@ -41,14 +42,19 @@ AwaitingSession: TypeAlias = AsyncSession | async_scoped_session[Any]
 
 _READ = text(
     "SELECT pg_catalog.current_setting('role'), pg_catalog.current_setting('search_path'), "
-    f"pg_catalog.current_setting('{OWNER_SETTING}', true)"
+    f"pg_catalog.current_setting('{OWNER_SETTING}', true), {IS_DISTRIBUTED}"
 )
 _SET = text(
     "SELECT pg_catalog.set_config('search_path', :search_path, true), "
     "pg_catalog.set_config('role', :role, true), "
     f"pg_catalog.set_config('{OWNER_SETTING}', :owner, true)"
 )
-# Its answer repeats the owner in this column.
+_SET_ON_ALL_NODES = text(
+    "SELECT pg_catalog.set_config('search_path', :search_path, true), "
+    "pg_catalog.set_config('role', :role, true), "
+    "public.taskcore_set_owner(CAST(:owner AS pg_catalog.text))"
+)
+# The answer to both repeats the owner in this column.
 _BOUND_OWNER = 2
 
 
@@ -130,18 +136,27 @@ def _bound(connection: Connection, owner: str) -> Iterator[None]:
         restore(connection, before)
 
 
-def bind(connection: Connection, owner: str, search_path: str | None = None) -> dict[str, str]:
+class Before(NamedTuple):
+    """What a binding has found, and the statement that sets it."""
+
+    statement: TextClause
+    settings: dict[str, str]
+
+
+def bind(connection: Connection, owner: str, search_path: str | None = None) -> Before:
     """Bind the tenant role and the owner for a transaction; return the settings before."""
-    role, own_search_path, user_id = connection.execute(_READ).one()
+    role, own_search_path, user_id, distributed = connection.execute(_READ).one()
+    statement = _SET_ON_ALL_NODES if distributed else _SET
     bound = {"role": TENANT_ROLE, "search_path": search_path or own_search_path, "owner": owner}
-    if connection.execute(_SET, bound).one()[_BOUND_OWNER] != owner:
+    if connection.execute(statement, bound).one()[_BOUND_OWNER] != owner:
         raise _broken(connection)
-    return {"role": role, "search_path": own_search_path, "owner": user_id or ""}
+    before = {"role": role, "search_path": own_search_path, "owner": user_id or ""}
+    return Before(statement, before)
 
 
-def restore(connection: Connection, before: dict[str, str]) -> None:
+def restore(connection: Connection, before: Before) -> None:
     """Set what `bind` has found."""
-    connection.execute(_SET, before)
+    connection.execute(before.statement, before.settings)
 
 
 def _execute(connection: Connection, owner: str, query: Query) -> list[Row]:

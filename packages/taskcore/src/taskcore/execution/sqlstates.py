@@ -55,10 +55,14 @@ _UNAVAILABLE = {"08": ConnectionLost, "53": DatabaseUnavailable, "58": DatabaseU
 _PERMISSION_DENIED = "42501"
 # The server's function that raises 42501 for a row that a policy's WITH CHECK refuses.
 _POLICY_CHECK = "ExecWithCheckOptions"
+# What Citus says to the tenant role of rows that the caller's login has changed in the transaction.
+_CHANGED_BY_ANOTHER_ROLE = "25001"
 _READ_ONLY = "25006"
 _DISK_FULL = {"53100", "58030"}
-# A prepared statement that a migration made invalid.
-_INVALIDATED = {"0A000"}
+# A prepared statement that a migration made invalid: the code, and the server's function that
+# raises it then. Everything that the server does not support has the same code.
+_NOT_SUPPORTED = "0A000"
+_PLAN_CHECK = "RevalidateCachedQuery"
 # A prepared statement that is there already, or is not: other clients use the server's connection.
 _SHARED = {"42P05", "26000"}
 # The server ended the session: an administrator, a crash, a shutdown, a timeout of idle sessions.
@@ -75,6 +79,11 @@ def error_for(
         return _BINDING[sqlstate]()
     if sqlstate == _PERMISSION_DENIED and source_function == _POLICY_CHECK:
         return RowRefused()
+    if sqlstate == _CHANGED_BY_ANOTHER_ROLE:
+        return SessionRefused(
+            "this transaction has changed the same rows with another role, and nodes of a cluster "
+            "do not show those: commit before the operation, or change tasks by operations only"
+        )
     if sqlstate in _STATEMENT:
         return _STATEMENT[sqlstate]()
     if sqlstate.startswith("57"):
@@ -82,9 +91,9 @@ def error_for(
     return _UNAVAILABLE.get(sqlstate[:2], DatabaseFault)()
 
 
-def is_invalidated_statement(sqlstate: str) -> bool:
+def is_invalidated_statement(sqlstate: str, source_function: str) -> bool:
     """Whether a prepared statement did not run, and will run on a new connection."""
-    return sqlstate in _INVALIDATED
+    return sqlstate == _NOT_SUPPORTED and source_function == _PLAN_CHECK
 
 
 def is_shared_statement(sqlstate: str) -> bool:

@@ -4,6 +4,10 @@ Both statements go out in one pipeline and, up to its Sync, are one implicit tra
 first sets (the tenant role, the owner that row-level security compares with, the time limit)
 holds for the second and ends with it, also when a statement fails.
 
+Where the tasks are spread over several nodes, the two stand in a transaction block. Its COMMIT goes
+out in the same flush, behind a Sync of its own, so that it is carried out in any case: it ends a
+block that has failed too, without another round trip.
+
 An `Exchange` never waits: it sends, takes what has arrived, and makes rows or an error of it. How
 its socket is waited for is the driver's business. It is written one layer below psycopg's cursors:
 through those the same two statements cost half as much CPU again.
@@ -43,7 +47,22 @@ BIND_OWNER = Statement(
     """)
 )
 
-# Its answer repeats the owner in this column.
+# Where the tasks are spread over several nodes, a setting reaches the others only by a SET LOCAL
+# statement in a transaction block; the function has one. The role must not reach them: there the
+# reason function would run as the tenant.
+BIND_ON_ALL_NODES = Statement(
+    text(f"""
+        SELECT pg_catalog.set_config('search_path', '{SEARCH_PATH}', true),
+               pg_catalog.set_config('role', '{TENANT_ROLE}', true),
+               public.taskcore_set_owner(CAST(:owner AS pg_catalog.text)),
+               pg_catalog.set_config('statement_timeout', CAST(:timeout AS pg_catalog.text), true)
+    """)
+)
+_BINDINGS = (BIND_OWNER, BIND_ON_ALL_NODES)
+_BEGIN = Statement(text("BEGIN"))
+_COMMIT = Statement(text("COMMIT"))
+
+# The answer to both repeats the owner in this column.
 _BOUND_OWNER = 2
 
 # A list of this many rows is one batch, and one result of libpq.
@@ -55,6 +74,7 @@ _OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _PART = (pq.ExecStatus.TUPLES_CHUNK, pq.ExecStatus.SINGLE_TUPLE)
 _SYNC = pq.ExecStatus.PIPELINE_SYNC
 _BAD = pq.ConnStatus.BAD
+_IDLE = pq.TransactionStatus.IDLE
 _NO_PIPELINE = pq.PipelineStatus.OFF
 _BINARY = pq.Format.BINARY
 _SQLSTATE = pq.DiagnosticField.SQLSTATE
@@ -82,8 +102,8 @@ class Exchange:
     another operation.
     """
 
-    __slots__ = ("_batched_from", "_in_batches", "_results", "_rows", "_stages", "connection",
-                 "owner", "query")  # fmt: skip
+    __slots__ = ("_answered", "_in_batches", "_results", "_rows", "_stages", "_syncs_due",
+                 "connection", "owner", "query")  # fmt: skip
 
     def __init__(
         self, connection: AnyConnection, owner: str, query: Query, *, in_batches: bool = False
@@ -93,13 +113,15 @@ class Exchange:
         self.owner = owner
         self.query = query
         self._in_batches = in_batches
-        self._batched_from = -1
+        # The place of the query among the results.
+        self._answered = -1
+        self._syncs_due = 1
         self._stages: list[Stage] = []
         self._results: list[pq.abc.PGresult] = []
         self._rows: list[Row] = []
 
     def send(self, statement_timeout: float, *, prepare: bool) -> None:
-        """Queue the messages up to the Sync; the driver flushes them."""
+        """Queue the messages up to the last Sync; the driver flushes them."""
         connection = self.connection
         pgconn = connection.pgconn
         transformer = connection.transformer
@@ -112,14 +134,21 @@ class Exchange:
         try:
             if pgconn.pipeline_status == _NO_PIPELINE:  # at its first exchange
                 pgconn.enter_pipeline_mode()
-            stages = _send(connection, BIND_OWNER, binding, None, prepare)
+            if connection.distributed:
+                stages = _send(connection, _BEGIN, (), None, prepare)
+                stages += _send(connection, BIND_ON_ALL_NODES, binding, None, prepare)
+            else:
+                stages = _send(connection, BIND_OWNER, binding, None, prepare)
             stages += _send(connection, statement, dumped, transformer.formats, prepare)
+            self._answered = len(stages) - 1
             pgconn.pipeline_sync()
+            if connection.distributed:
+                stages += _send(connection, _COMMIT, (), None, prepare)
+                pgconn.pipeline_sync()
+                self._syncs_due = 2
         except psycopg.OperationalError as error:
             raise ConnectionLost(outcome_unknown=statement.writes) from error
         self._stages = stages
-        if self._in_batches:
-            self._batched_from = len(stages) - 1
 
     def receive(self) -> Batch | bool:
         """Take what has arrived: a batch, True at the end of the answer, or False before it."""
@@ -129,14 +158,20 @@ class Exchange:
             if result is None:  # the end of one statement's results
                 if pgconn.status == _BAD:
                     raise psycopg.OperationalError("the connection was closed")
-                if len(self._results) == self._batched_from and self._results[-1].status in _OK:
+                if (
+                    self._in_batches
+                    and len(self._results) == self._answered
+                    and self._results[-1].status in _OK
+                ):
                     # Only now: the mode is that of one statement, which must not have a result yet.
                     if _CHUNKED:
                         pgconn.set_chunked_rows_mode(BATCH)
                     else:
                         pgconn.set_single_row_mode()
             elif (status := result.status) == _SYNC:
-                return True
+                self._syncs_due -= 1
+                if not self._syncs_due:
+                    return True
             elif self._in_batches and status in _PART:
                 batch = self._take_part(result)
                 if batch is not None:
@@ -151,25 +186,57 @@ class Exchange:
         If the connection was `lost` before, what the server refused until then is still raised.
         """
         connection = self.connection
+        # All names first: what comes after a refused statement may have been prepared too.
+        for (statement, prepares), result in zip(self._stages, self._results, strict=False):
+            if prepares and result.status in _OK:
+                connection.prepared.add(statement.name)
         for (statement, prepares), result in zip(self._stages, self._results, strict=False):
             if result.status in _OK:
-                if prepares:
-                    connection.prepared.add(statement.name)
-                elif statement is BIND_OWNER and not _repeats_owner(result, self.owner):
+                if (
+                    not prepares
+                    and statement in _BINDINGS
+                    and not _repeats_owner(result, self.owner)
+                ):
                     connection.pgconn.finish()
                     raise isolation_broken()
             elif sqlstate := result.error_field(_SQLSTATE):
-                # The server refused it before the Sync, so nothing was committed.
-                connection.in_exchange = False
-                raise _refusal(connection, statement, sqlstate.decode(), result)
+                # The server refused it before it committed anything.
+                self._end()
+                raise self._refusal(statement, sqlstate.decode(), result)
         if lost is not None or len(self._results) < len(self._stages):
             raise ConnectionLost(outcome_unknown=self.query.statement.writes) from lost
-        connection.in_exchange = False
-        rows = self._rows or _rows(connection.transformer, self._results[-1])
+        if self.query.statement.writes and not self._is_committed():
+            connection.pgconn.finish()
+            raise ConnectionLost(outcome_unknown=True)
+        self._end()
+        rows = self._rows or _rows(connection.transformer, self._results[self._answered])
         if not rows_are_owners(self.query.statement, self.owner, rows):
             connection.pgconn.finish()
             raise isolation_broken()
         return rows
+
+    def _end(self) -> None:
+        """All of the answer is accounted for; a connection whose block goes on is closed."""
+        connection = self.connection
+        connection.in_exchange = False
+        if connection.distributed and connection.pgconn.transaction_status != _IDLE:
+            connection.pgconn.finish()
+
+    def _is_committed(self) -> bool:
+        # The COMMIT of a block that has failed succeeds, and says that it was a ROLLBACK.
+        return not self.connection.distributed or self._results[-1].command_status == b"COMMIT"
+
+    def _refusal(
+        self, statement: Statement, sqlstate: str, result: pq.abc.PGresult
+    ) -> TaskcoreError:
+        error = _refusal(self.connection, statement, sqlstate, result)
+        if statement is _COMMIT:
+            # The nodes commit one after the other, so some may have done it.
+            self.connection.pgconn.finish()
+            lost = ConnectionLost(outcome_unknown=self.query.statement.writes)
+            lost.__cause__ = error.__cause__
+            return lost
+        return error
 
     def _take_part(self, result: pq.abc.PGresult) -> Batch | None:
         """Take a part of the rows; return the batch before it, once that is complete."""
@@ -209,19 +276,19 @@ def _send(
 def _refusal(
     connection: AnyConnection, statement: Statement, sqlstate: str, result: pq.abc.PGresult
 ) -> TaskcoreError:
-    binding = statement is BIND_OWNER
+    binding = statement in _BINDINGS
+    function = (result.error_field(_SOURCE_FUNCTION) or b"").decode()
     error: TaskcoreError
     if is_shared_statement(sqlstate):
         connection.prepared.clear()
         error = StatementShared()
-    elif is_invalidated_statement(sqlstate) and statement.name in connection.prepared:
+    elif is_invalidated_statement(sqlstate, function) and statement.name in connection.prepared:
         connection.pgconn.finish()
         error = ConnectionLost()
     else:
         if is_read_only(sqlstate):
             connection.pgconn.finish()
-        function = result.error_field(_SOURCE_FUNCTION) or b""
-        error = error_for(sqlstate, source_function=function.decode(), binding=binding)
+        error = error_for(sqlstate, source_function=function, binding=binding)
     # Only the primary message is kept, because the detail of some errors quotes the row.
     safe = binding or not message_may_quote_values(sqlstate)
     message = (result.error_field(_MESSAGE) or b"").decode(errors="replace") if safe else ""

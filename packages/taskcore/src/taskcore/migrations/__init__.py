@@ -5,12 +5,12 @@ because the lock that keeps two migrations apart belongs to a session, which a t
 does not give.
 """
 
+from .distribution import distribute, is_distributed
 from .history import head, history, is_behind
 from .own_tables import BETTER_AUTH_TABLES, keep_foreign_keys, leave_out
 from .repairs import Repair
 from .revision import database_revision
 from .runner import (
-    USERS_TABLE_VARIABLE,
     adopt_users,
     check,
     current,
@@ -19,6 +19,7 @@ from .runner import (
     sql,
     upgrade,
 )
+from .state import USERS_TABLE_VARIABLE
 
 __all__ = [
     "BETTER_AUTH_TABLES",
@@ -28,10 +29,12 @@ __all__ = [
     "check",
     "current",
     "database_revision",
+    "distribute",
     "downgrade",
     "head",
     "history",
     "is_behind",
+    "is_distributed",
     "keep_foreign_keys",
     "leave_out",
     "repair",

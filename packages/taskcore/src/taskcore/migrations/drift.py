@@ -12,16 +12,21 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from taskcore.citus import set_owner_function_sql
 from taskcore.models import SCHEMA, Task, User, metadata
 from taskcore.tenancy import (
     FIND_USERS_TABLE,
     FOREIGN_KEY,
+    ROLE_MAY_LOG_IN,
     TENANT_ROLE,
     VERSION_TABLE,
     lock_sql,
     reason_function_sql,
     show_revision_sql,
 )
+
+from . import distribution
+from .connection import set_local
 
 _SCRATCH = "taskcore_expected"
 
@@ -128,11 +133,12 @@ UNION ALL
 SELECT 'grants on the schema to ' || :tenant,
        CASE WHEN has_schema_privilege(:tenant, :schema, 'USAGE') THEN 'USAGE' END
 """
-_ROLE = """
+_ROLE = f"""
 SELECT 'role ' || :tenant,
        coalesce((SELECT concat_ws(', ', CASE WHEN rolsuper THEN 'SUPERUSER' END,
                                   CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,
-                                  CASE WHEN rolcanlogin THEN 'LOGIN' END,
+                                  CASE WHEN rolcanlogin AND NOT {ROLE_MAY_LOG_IN}
+                                       THEN 'LOGIN' END,
                                   CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
                                   CASE WHEN rolcreatedb THEN 'CREATEDB' END,
                                   CASE WHEN rolreplication THEN 'REPLICATION' END,
@@ -162,6 +168,9 @@ def differences(connection: sa.Connection) -> list[str]:
 
 def find(connection: sa.Connection) -> list[Difference]:
     """Return the differences, within the transaction that is open."""
+    clustered = distribution.has_citus(connection)
+    # What is built here to be compared is of no use to the other nodes of a cluster.
+    set_local(connection, {"citus.enable_ddl_propagation": "off"})
     role = role_difference(connection)
     if role is not None and role.real is None:
         return [role]
@@ -175,10 +184,13 @@ def find(connection: sa.Connection) -> list[Difference]:
         name.startswith("function ") and "NOT EXISTS (SELECT" in what for name, what in real.items()
     )
     with connection.begin_nested() as savepoint:
-        _build_expected(connection, has_users=users is not None or asks_users)
+        _build_expected(connection, has_users=users is not None or asks_users, clustered=clustered)
         expected = _inventory(connection, _SCRATCH, ours)
         savepoint.rollback()
-    return found + _compare(expected, real, users)
+    found += _compare(expected, real, users)
+    if clustered:
+        found += [Difference("distribution", it) for it in distribution.differences(connection)]
+    return found
 
 
 def role_difference(connection: sa.Connection) -> Difference | None:
@@ -196,7 +208,7 @@ def _users(connection: sa.Connection) -> tuple[str | None, bool]:
     return (row.name, bool(row.ours)) if row else (None, False)
 
 
-def _build_expected(connection: sa.Connection, *, has_users: bool) -> None:
+def _build_expected(connection: sa.Connection, *, has_users: bool, clustered: bool) -> None:
     connection.execute(sa.text(f"CREATE SCHEMA {_SCRATCH}"))
     moved = connection.execution_options(schema_translate_map={SCHEMA: _SCRATCH})
     metadata.create_all(moved, checkfirst=False)
@@ -205,6 +217,8 @@ def _build_expected(connection: sa.Connection, *, has_users: bool) -> None:
         connection.execute(sa.text(f"ALTER TABLE {_SCRATCH}.tasks DROP CONSTRAINT {FOREIGN_KEY}"))
     connection.execute(sa.text(lock_sql(_SCRATCH)))
     connection.execute(sa.text(reason_function_sql(_SCRATCH)))
+    if clustered:
+        connection.execute(sa.text(set_owner_function_sql(_SCRATCH)))
     connection.execute(sa.text(f"CREATE TABLE {_SCRATCH}.{VERSION_TABLE} ()"))
     connection.execute(sa.text(show_revision_sql(_SCRATCH)))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from alembic import context
 
+from taskcore.citus import DISTRIBUTE_TABLES, LET_ROLE_LOG_IN
 from taskcore.models import SCHEMA, User, metadata
 from taskcore.tenancy import CREATE_ROLE, REFUSE_OBJECTS_OF_OTHERS, VERSION_TABLE
 
@@ -33,6 +34,9 @@ if context.is_offline_mode():
         context.execute(REFUSE_OBJECTS_OF_OTHERS)
         context.execute(CREATE_ROLE)
         context.run_migrations()
+        if attributes["distribute"]:  # by the definitions of today, which need the newest revision
+            context.execute(LET_ROLE_LOG_IN)
+            context.execute(DISTRIBUTE_TABLES)
         # A function that another login made meanwhile was replaced, and still belongs to it.
         context.execute(REFUSE_OBJECTS_OF_OTHERS)
 else:

@@ -53,7 +53,7 @@ _COLUMN = re.compile(r"column (?P<table>\w+)\.(?P<name>\w+)")
 _COLUMN_TEXT = re.compile(r"(?P<type>.*?)(?P<not_null> not null)?(?: default (?P<default>.*))?")
 
 # The condition that the reason function tests first: it names the users table, or there is none.
-_ASKS = re.compile(r"CASE\s+WHEN (NOT EXISTS \(SELECT FROM (?P<table>.+) u WHERE|false THEN)")
+_ASKS = re.compile(r"IF (NOT EXISTS \(SELECT FROM (?P<table>.+) u WHERE|false THEN)")
 
 
 class Repair(NamedTuple):

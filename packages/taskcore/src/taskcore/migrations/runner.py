@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from time import perf_counter
@@ -12,10 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 
 from taskcore import ownership
-from taskcore.errors import SchemaError, TenantRoleNotCreated, UnknownRevision, UsersTableRefused
+from taskcore.errors import SchemaError, TenantRoleNotCreated, UsersTableRefused
 from taskcore.models import SCHEMA
 from taskcore.tenancy import (
     ADOPT_USERS,
@@ -26,26 +24,28 @@ from taskcore.tenancy import (
     SEARCH_PATH,
     TENANT_ROLE,
     USERS_TABLE_SETTING,
-    VERSION_TABLE,
     reason_function_sql,
 )
 
 from . import drift, repairs
 from .connection import Report, connect, literal, set_local, silent
 from .failures import RoleDropped, translated
-from .history import configuration, head, is_known
+from .history import configuration, head
 from .lock import holders_query, only_migration
-
-USERS_TABLE_VARIABLE = "TASKCORE_USERS_TABLE"
-_VERSION_TABLE = f"{SCHEMA}.{VERSION_TABLE}"
+from .state import (
+    QUALIFIED_VERSION_TABLE,
+    current_revision,
+    our_objects,
+    refuse_unknown,
+    role_lock_timeout,
+    settings_for,
+)
 
 # Alembic's `op` and `context` belong to the process: two threads would mix them up.
 _ALEMBIC = threading.Lock()
 # Seconds. Queries queue behind a waiting migration, so this stays below the deadline of a request;
 # it is above 1 s because autovacuum yields only after deadlock_timeout.
 _LOCK_TIMEOUT = 1.25
-# For locks on the role, behind which no request waits.
-_ROLE_LOCK_TIMEOUT = 5.0
 _TURN_TIMEOUT = 120.0
 _STATEMENT_TIMEOUT = 600.0
 
@@ -53,7 +53,7 @@ _STATEMENT_TIMEOUT = 600.0
 def current(url: str) -> str | None:
     """Return the revision that the database is at; None before the first."""
     with connect(url) as connection:
-        return _current(connection)
+        return current_revision(connection)
 
 
 def upgrade(
@@ -74,8 +74,8 @@ def upgrade(
     each lock.
     """
     with only_migration(url, turn_timeout, report) as connection:
-        _refuse_unknown(connection)
-        settings = _settings(users_table, lock_timeout, statement_timeout)
+        refuse_unknown(connection)
+        settings = settings_for(users_table, lock_timeout, statement_timeout)
         for attempts_left in (2, 1, 0):
             try:
                 _upgrade(connection, to, settings, lock_timeout, report)
@@ -93,7 +93,7 @@ def _upgrade(
     report: Report,
 ) -> None:
     # A transaction of its own: other databases of the cluster may be waiting for the role.
-    waited = _role_lock_timeout(lock_timeout)
+    waited = role_lock_timeout(lock_timeout)
     holders = holders_query(waited)
     with translated(connection, TenantRoleNotCreated, holders=holders), connection.begin():
         set_local(connection, {**settings, "lock_timeout": waited})
@@ -101,12 +101,12 @@ def _upgrade(
     holders = holders_query(settings["lock_timeout"])
     with translated(connection, UsersTableRefused, holders=holders), connection.begin():
         set_local(connection, settings)
-        if _VERSION_TABLE not in _our_objects(connection):
+        if QUALIFIED_VERSION_TABLE not in our_objects(connection):
             connection.execute(sa.text(MAKE_VERSION_TABLE))
         with _ALEMBIC:
             command.upgrade(_alembic(connection, report), to)
         # A function that another login made meanwhile was replaced, and still belongs to it.
-        _our_objects(connection)
+        our_objects(connection)
 
 
 def downgrade(
@@ -120,16 +120,16 @@ def downgrade(
 ) -> None:
     """Take revisions back: one, or down to `to` (`base` removes the tasks)."""
     with only_migration(url, turn_timeout, report) as connection:
-        _refuse_unknown(connection)
-        settings = _settings("", lock_timeout, statement_timeout)
+        refuse_unknown(connection)
+        settings = settings_for("", lock_timeout, statement_timeout)
         holders = holders_query(settings["lock_timeout"])
         with translated(connection, holders=holders), connection.begin():
             set_local(connection, settings)
-            _our_objects(connection)
+            our_objects(connection)
             with _ALEMBIC:
                 command.downgrade(_alembic(connection, report), to)
-        if _current(connection) is None:
-            waited = _role_lock_timeout(lock_timeout)
+        if current_revision(connection) is None:
+            waited = role_lock_timeout(lock_timeout)
             with translated(connection, holders=holders_query(waited)), connection.begin():
                 set_local(connection, {"lock_timeout": waited})
                 connection.execute(sa.text(DROP_ROLE))
@@ -140,16 +140,16 @@ def adopt_users(
 ) -> None:
     """Point the tasks at another users table, in one transaction; `none` for no table at all."""
     with only_migration(url, _TURN_TIMEOUT, report) as connection:
-        _refuse_unknown(connection)
-        if _current(connection) != head():
+        refuse_unknown(connection)
+        if current_revision(connection) != head():
             raise SchemaError("the schema is not at its head: run the migrations first")
-        settings = _settings(table, lock_timeout, _STATEMENT_TIMEOUT)
+        settings = settings_for(table, lock_timeout, _STATEMENT_TIMEOUT)
         holders = holders_query(settings["lock_timeout"])
         with translated(connection, UsersTableRefused, holders=holders), connection.begin():
             set_local(connection, settings)
             connection.execute(sa.text(ADOPT_USERS))
             connection.execute(sa.text(reason_function_sql(SCHEMA)))
-            _our_objects(connection)
+            our_objects(connection)
 
 
 def check(url: str) -> list[str]:
@@ -161,8 +161,8 @@ def check(url: str) -> list[str]:
         if found:
             with translated(connection):
                 return found + drift.differences(connection)
-        _refuse_unknown(connection)
-        at = _current(connection)
+        refuse_unknown(connection)
+        at = current_revision(connection)
         behind = [] if at == head() else [f"the schema is at {at or 'nothing'}, not at {head()}"]
         with translated(connection):
             return behind + drift.differences(connection)
@@ -183,14 +183,14 @@ def repair(
     `dry_run` both are tried in one transaction, which is rolled back.
     """
     with only_migration(url, turn_timeout, report) as connection:
-        _refuse_unknown(connection)
-        at = _current(connection)
+        refuse_unknown(connection)
+        at = current_revision(connection)
         if at != head():
             raise SchemaError(
                 f"the schema is at {at or 'nothing'}, not at {head()}: run the migrations first"
             )
-        settings = _settings(None, lock_timeout, statement_timeout)
-        waited = _role_lock_timeout(lock_timeout)
+        settings = settings_for(None, lock_timeout, statement_timeout)
+        waited = role_lock_timeout(lock_timeout)
         holders = holders_query(settings["lock_timeout"] if dry_run else waited)
         with translated(connection, TenantRoleNotCreated, holders=holders), connection.begin() as t:
             set_local(connection, {**settings, "lock_timeout": waited})
@@ -213,7 +213,7 @@ def _repair_rest(connection: sa.Connection, settings: Mapping[str, str]) -> repa
     set_local(connection, settings)
     done = repairs.rest(connection, settings[USERS_TABLE_SETTING])
     # A function that another login made meanwhile was replaced, and still belongs to it.
-    _our_objects(connection)
+    our_objects(connection)
     return done
 
 
@@ -229,11 +229,12 @@ def sql(to: str = "head", *, users_table: str | None = None) -> str:
     """Return the upgrade from nothing as a psql script; it finds the users table when it runs."""
     config = _alembic(None, silent)
     config.output_buffer = io.StringIO()
+    config.attributes["distribute"] = to in ("head", head())
     config.attributes["settings"] = [
         f"SET LOCAL search_path = {SEARCH_PATH}",
         *(
             f"SET LOCAL {name} = {literal(value)}"
-            for name, value in _settings(users_table, _LOCK_TIMEOUT, _STATEMENT_TIMEOUT).items()
+            for name, value in settings_for(users_table, _LOCK_TIMEOUT, _STATEMENT_TIMEOUT).items()
         ),
     ]
     with _ALEMBIC:
@@ -253,41 +254,3 @@ def _alembic(connection: sa.Connection | None, report: Report) -> Config:
 
     config.attributes.update(connection=connection, on_version_apply=applied)
     return config
-
-
-def _current(connection: sa.Connection) -> str | None:
-    with translated(connection), connection.begin():
-        if _VERSION_TABLE not in _our_objects(connection):
-            return None
-        options = {"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
-        return MigrationContext.configure(connection, opts=options).get_current_revision()
-
-
-def _our_objects(connection: sa.Connection) -> set[str]:
-    """Return the names of our objects; UntrustedObject if one must not be used."""
-    return ownership.names_of_trusted(connection.execute(sa.text(OUR_OBJECTS)))
-
-
-def _refuse_unknown(connection: sa.Connection) -> None:
-    at = _current(connection)
-    if at is not None and not is_known(at):
-        raise UnknownRevision(
-            f"the database is at revision {at}, which this taskcore does not know: "
-            "use the version that brought it there, or a newer one"
-        )
-
-
-def _settings(
-    users_table: str | None, lock_timeout: float, statement_timeout: float
-) -> dict[str, str]:
-    """Return the settings that hold for one transaction of a migration."""
-    wanted = os.environ.get(USERS_TABLE_VARIABLE, "") if users_table is None else users_table
-    return {
-        "lock_timeout": f"{lock_timeout}s",
-        "statement_timeout": f"{statement_timeout}s",
-        USERS_TABLE_SETTING: wanted,
-    }
-
-
-def _role_lock_timeout(lock_timeout: float) -> str:
-    return f"{max(lock_timeout, _ROLE_LOCK_TIMEOUT)}s"

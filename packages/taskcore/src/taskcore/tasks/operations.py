@@ -72,9 +72,17 @@ _OWNER = bindparam("owner", type_=Text())
 _ID = bindparam("task_id", type_=Uuid())
 _VERSIONS = bindparam("versions", type_=ARRAY(DateTime(timezone=True)))
 _VERSION_MATCHES = or_(_VERSIONS.is_(None), _tasks.c.updated_at == any_(_VERSIONS))
-# The version moves strictly forward, even when the clock is set back.
+_UTC = literal_column("'UTC'", Text)
+# The version moves strictly forward, even when the clock is set back. A cluster of servers updates
+# rows only by functions that are immutable. To add an interval to a time with a time zone is not,
+# because a day may have 23 hours there; so the microsecond is added in UTC.
 _NEXT_VERSION = func.greatest(
-    func.now(), _tasks.c.updated_at + literal_column("interval '1 microsecond'", Interval)
+    func.now(),
+    func.timezone(
+        _UTC,
+        func.timezone(_UTC, _tasks.c.updated_at)
+        + literal_column("interval '1 microsecond'", Interval),
+    ),
 )
 
 
@@ -153,42 +161,61 @@ def list_tasks(owner: str) -> Op[list[TaskRead]]:
     return Op(owner, _list, (), read_tasks)
 
 
-def get_task(owner: str, task_id: UUID) -> Op[TaskRead]:
+# With `hide_foreign`, a task of another user does not exist: the operation raises TaskNotFound, and
+# looks up no id without its owner. In a cluster that question goes to every shard.
+
+
+def get_task(owner: str, task_id: UUID, *, hide_foreign: bool = False) -> Op[TaskRead]:
     """Read one task."""
-    return Op(owner, _get, (_valid_id(task_id),), read_task)
+    return Op(owner, _get, (_valid_id(task_id), hide_foreign), read_task)
 
 
 def update_task(
-    owner: str, task_id: UUID, change: TaskUpdate, *, if_version: Versions | None = None
+    owner: str,
+    task_id: UUID,
+    change: TaskUpdate,
+    *,
+    if_version: Versions | None = None,
+    hide_foreign: bool = False,
 ) -> Op[TaskRead]:
     """Set the fields that are given; with `if_version`, only if the task has that version."""
     values: dict[str, object] = {}
     for name, value in _checked(change, TaskUpdate):
         values |= {f"{name}_given": name in change.model_fields_set, f"new_{name}": value}
-    return Op(
-        owner, _write, (_valid_id(task_id), _UPDATE, values, _versions(if_version)), read_task
-    )
+    arguments = (_valid_id(task_id), hide_foreign, _UPDATE, values, _versions(if_version))
+    return Op(owner, _write, arguments, read_task)
 
 
-def toggle_task(owner: str, task_id: UUID, *, if_version: Versions | None = None) -> Op[TaskRead]:
+def toggle_task(
+    owner: str, task_id: UUID, *, if_version: Versions | None = None, hide_foreign: bool = False
+) -> Op[TaskRead]:
     """Complete an open task, reopen a completed one."""
-    return Op(owner, _write, (_valid_id(task_id), _TOGGLE, {}, _versions(if_version)), read_task)
+    values: dict[str, object] = {}
+    arguments = (_valid_id(task_id), hide_foreign, _TOGGLE, values, _versions(if_version))
+    return Op(owner, _write, arguments, read_task)
 
 
 def set_task_completed(
-    owner: str, task_id: UUID, completed: bool, *, if_version: Versions | None = None
+    owner: str,
+    task_id: UUID,
+    completed: bool,
+    *,
+    if_version: Versions | None = None,
+    hide_foreign: bool = False,
 ) -> Op[TaskRead]:
     """Complete or reopen a task, whichever it was before."""
     if not isinstance(completed, bool):
         raise InvalidInput("completed must be True or False")
     values = {"new_completed": completed}
-    versions = _versions(if_version)
-    return Op(owner, _write, (_valid_id(task_id), _SET_COMPLETED, values, versions), read_task)
+    arguments = (_valid_id(task_id), hide_foreign, _SET_COMPLETED, values, _versions(if_version))
+    return Op(owner, _write, arguments, read_task)
 
 
-def delete_task(owner: str, task_id: UUID, *, if_version: Versions | None = None) -> Op[UUID]:
+def delete_task(
+    owner: str, task_id: UUID, *, if_version: Versions | None = None, hide_foreign: bool = False
+) -> Op[UUID]:
     """Delete a task for good; the result is its id."""
-    return Op(owner, _delete, (_valid_id(task_id), _versions(if_version)), _read_id)
+    return Op(owner, _delete, (_valid_id(task_id), hide_foreign, _versions(if_version)), _read_id)
 
 
 # --- their steps ----------------------------------------------------------------------------------
@@ -212,25 +239,28 @@ def _list(owner: str) -> Steps[list[TaskRow]]:
     return found
 
 
-def _get(owner: str, task_id: UUID) -> Steps[TaskRow]:
+def _get(owner: str, task_id: UUID, hide_foreign: bool) -> Steps[TaskRow]:
     row = yield from first(_GET, owner=owner, task_id=task_id)
-    return row or (yield from _refuse(owner, task_id))
+    return row or (yield from _refuse(owner, task_id, hide_foreign))
 
 
 def _write(
     owner: str,
     task_id: UUID,
+    hide_foreign: bool,
     statement: Statement,
     values: dict[str, object],
     versions: list[datetime] | None,
 ) -> Steps[TaskRow]:
     row = yield from first(statement, owner=owner, task_id=task_id, versions=versions, **values)
-    return row or (yield from _refuse(owner, task_id, versions))
+    return row or (yield from _refuse(owner, task_id, hide_foreign, versions))
 
 
-def _delete(owner: str, task_id: UUID, versions: list[datetime] | None) -> Steps[TaskRow]:
+def _delete(
+    owner: str, task_id: UUID, hide_foreign: bool, versions: list[datetime] | None
+) -> Steps[TaskRow]:
     row = yield from first(_DELETE, owner=owner, task_id=task_id, versions=versions)
-    return row or (yield from _refuse(owner, task_id, versions))
+    return row or (yield from _refuse(owner, task_id, hide_foreign, versions))
 
 
 def _reason(owner: str, task_id: UUID | None) -> Steps[str]:
@@ -239,9 +269,15 @@ def _reason(owner: str, task_id: UUID | None) -> Steps[str]:
     return reason
 
 
-def _refuse(owner: str, task_id: UUID, versions: object = None) -> Steps[Never]:
+def _refuse(owner: str, task_id: UUID, hide_foreign: bool, versions: object = None) -> Steps[Never]:
     """Ask why no row was found, and raise the answer."""
-    reason = yield from _reason(owner, task_id)
+    if hide_foreign:
+        # Without an id the function says only whether the user exists.
+        reason = yield from _reason(owner, None)
+        found = versions is not None and (yield from first(_GET, owner=owner, task_id=task_id))
+        reason = "own" if reason == "absent" and found else reason
+    else:
+        reason = yield from _reason(owner, task_id)
     if reason == "unknown_user":
         raise UnknownUser
     if reason == "foreign":
