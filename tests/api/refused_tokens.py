@@ -29,6 +29,7 @@ SIGNERS = {"secret": secret_signer(), "keys": key_signer()}
 PHRASES = {
     "A bearer token is needed.",
     "The token is malformed.",
+    "The bearer token must be a JWT.",
     "The token is not valid here.",
     "The token has expired.",
     "The token is not valid yet.",

@@ -154,3 +154,26 @@ def test_a_cookie_does_not_authenticate(api: Api, alice: str) -> None:
     with api.client(Cookie=f"token={token(alice)}; better-auth.session_token=x") as client:
         response = client.get("/api/tasks", headers={"Origin": ORIGIN})
     assert (response.status_code, response.headers[ALLOW_ORIGIN]) == (401, ORIGIN)
+
+
+def test_a_refused_origin_is_logged_once_with_the_value_that_would_allow_it(serve: Serve) -> None:
+    vite, page = "http://localhost:5173", "http://127.0.0.1:3000"
+    sent = [vite, ORIGIN, page, vite, page, "null", f"http://{'x' * 300}", "http://a b"]
+    with serve() as api, api.client() as client:
+        for origin in sent:
+            assert preflight(client, "/api/tasks", origin, "GET").status_code == 204
+        api.stop()
+        lines = [json.loads(line) for line in api.log.read_text().splitlines()]
+    logged = [line["message"] for line in lines if "CORS_ORIGINS" in line["message"]]
+    assert logged == [
+        f"pages of {origin} may not call this API: CORS_ORIGINS={ORIGIN},{origin} would allow them"
+        for origin in (vite, page)
+    ]
+
+
+def test_the_origins_that_are_logged_are_limited(serve: Serve) -> None:
+    with serve() as api, api.client() as client:
+        for number in range(130):
+            preflight(client, "/api/tasks", f"http://{number}.example", "GET")
+        api.stop()
+        assert api.log.read_text().count("CORS_ORIGINS=") == 100

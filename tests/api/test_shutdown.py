@@ -94,7 +94,7 @@ def test_what_is_in_flight_is_finished(
         assert "traceback" not in api.log.read_text().lower()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_connection_that_idles_keeps_nobody_waiting(
     how: signal.Signals,
     serve: Serve,
@@ -103,7 +103,7 @@ def test_a_connection_that_idles_keeps_nobody_waiting(
     alice: str,
     admin: psycopg.Connection,
 ) -> None:
-    drain = {signal.SIGTERM: "0", signal.SIGINT: LONG_DRAIN}[how]
+    drain = LONG_DRAIN if how == signal.SIGINT else "0"
     with (
         serve(named_url, TASKAPI_DRAIN_SECONDS=drain) as api,
         api.client(alice) as client,
@@ -112,7 +112,9 @@ def test_a_connection_that_idles_keeps_nobody_waiting(
         assert connections(admin, name) >= 1
         assert api.stop(how) == 0
         wait_until(lambda: connections(admin, name) == 0, "its connections end")
-        assert "traceback" not in api.log.read_text().lower()
+        log = api.log.read_text()
+        assert "traceback" not in log.lower()
+        assert ("SIGHUP: stopping as at SIGTERM" in log) is (how == signal.SIGHUP)
 
 
 def test_a_second_interrupt_waits_for_nothing(

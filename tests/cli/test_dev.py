@@ -111,6 +111,10 @@ def test_the_secret_of_the_environment_is_used_and_the_database_is_not(
         assert running.printed["database"] != url
         assert not (cli.directory / "elsewhere" / "secret").exists()
         done = cli("token", "--inspect", running.printed["token"], DATABASE_URL=url)
+        # The signature is right, and only dev's own database has the user.
+        assert "user_unknown" in done.err
+        there = running.printed["database"]
+        done = cli("token", "--inspect", running.printed["token"], DATABASE_URL=there)
         assert done.out == "demo\n"
     finally:
         assert running.stop(signal.SIGINT) == 0

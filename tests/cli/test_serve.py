@@ -139,3 +139,29 @@ def test_invalid_options_are_wrong_use(
     assert done.code == 2
     assert message in done.err
     assert os.environ.get("PORT") is None
+
+
+def test_debug_logs_the_settings_and_why_a_request_was_refused(
+    cli: Cli, settings: dict[str, str]
+) -> None:
+    """And no secret: neither of the settings nor of what was sent."""
+
+    def log(level: str) -> str:
+        listener = listening_socket()
+        port = port_of(listener)
+        process = cli.start_on(listener, "serve", "--log-level", level, **settings)
+        wait_until(lambda: answers(port), "the first answer")
+        headers = {"Authorization": "Bearer a-session-token-of-a-user"}
+        url = f"http://127.0.0.1:{port}/api/tasks"
+        refused = httpx.get(url, headers=headers)
+        assert refused.json()["detail"] == "The bearer token must be a JWT."
+        process.send_signal(signal.SIGTERM)
+        return process.communicate(timeout=30)[1]
+
+    debug = log("debug")
+    assert "token_malformed: it is no JWT" in debug
+    assert "TASKAPI_POOL_SIZE = 10 (default)" in debug
+    for secret in (settings["BETTER_AUTH_SECRET"], urlsplit(settings["DATABASE_URL"]).password):
+        assert secret and secret not in debug
+    assert "a-session-token-of-a-user" not in debug
+    assert "it is no JWT" not in log("info")

@@ -107,6 +107,15 @@ def test_sigterm_lets_every_request_finish(supervised: Supervised, alice: str) -
     assert all_ended(workers)
 
 
+def test_sighup_ends_the_supervisor_as_sigterm_does_and_is_logged(supervised: Supervised) -> None:
+    workers = supervised.workers
+    supervised.process.send_signal(signal.SIGHUP)
+    _, log = supervised.process.communicate(timeout=60)
+    assert supervised.process.returncode == 0
+    assert "SIGHUP: stopping as at SIGTERM" in log
+    assert all_ended(workers)
+
+
 def test_ctrl_c_ends_the_supervisor_and_its_workers(supervised: Supervised) -> None:
     workers = supervised.workers
     os.killpg(supervised.process.pid, signal.SIGINT)

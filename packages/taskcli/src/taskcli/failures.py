@@ -68,11 +68,11 @@ def on_interrupt(sentence: str) -> Iterator[None]:
 @contextmanager
 def on_full_disk(sentence: str) -> Iterator[None]:
     """If the database's disk is full, fail with this sentence about what was changed."""
-    from taskcore import DiskFull
+    from psycopg.errors import DiskFull, IoError
 
     try:
         yield
-    except DiskFull as error:
+    except (DiskFull, IoError) as error:
         raise Failure(f"the database's disk is full: {sentence}") from error
 
 
