@@ -26,14 +26,14 @@ def gunicorn(
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The command as the page has it, on a socket of the test's."""
     log = tmp_path / "log"
-    with listening_socket() as listener:
+    with listening_socket() as listener, log.open("wb") as output:
         base = f"http://127.0.0.1:{port_of(listener)}"
         line = replaced(command("gunicorn"), address=f"fd://{listener.fileno()}")
         process = subprocess.Popen(
             [sys.executable, "-m", *shlex.split(line)],
             env={**os.environ, **variables},
-            stdout=log.open("wb"),
-            stderr=subprocess.STDOUT,
+            stdout=output,
+            stderr=output,
             pass_fds=[listener.fileno()],
             cwd=tmp_path,
         )
