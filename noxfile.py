@@ -233,6 +233,18 @@ def shells(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def deployment(session: nox.Session) -> None:
+    """The pages of deployment: half a minute. Needs Debian's nginx and systemd."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    programs = ("nginx", "systemd-analyze", "systemd-socket-activate")
+    if missing := [program for program in programs if shutil.which(program, path=path) is None]:
+        names = "nginx-light systemd"
+        session.error(f"missing: {', '.join(missing)} (apt-get install {names})")
+    install_packages(session, "test")
+    session.run("pytest", "tests/deployment", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """The speed beside other servers: a quarter of an hour. Needs Node and Debian's wrk."""
     if shutil.which("wrk") is None:

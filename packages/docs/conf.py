@@ -24,8 +24,6 @@ release = version = installed("taskcore")
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = f"taskcore {release}"
-html_static_path = ["_static"]
-html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_copyright = False
 

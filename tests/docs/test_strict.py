@@ -24,7 +24,6 @@ def build(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     source.mkdir()
     (source / "index.md").write_text(f"# Page\n\n{text}\n\n```{{toctree}}\nlibrary\n```\n")
     (source / "library.md").write_text(REFERENCE.read_text())
-    (source / "_static").mkdir()
     options = ("--fail-on-warning", "--keep-going", "--nitpicky", "-c", str(CONFIGURATION))
     return subprocess.run(
         [sys.executable, "-m", "sphinx", *options, str(source), str(folder / "site")],
