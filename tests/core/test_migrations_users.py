@@ -92,6 +92,22 @@ def test_a_table_is_adopted(empty_url: str, case: Case) -> None:
     assert fetch_column(empty_url, f"SELECT id FROM {case.table}") == ["bob"]
 
 
+@pytest.mark.parametrize("case", ADOPTED.values(), ids=list(ADOPTED))
+def test_a_table_is_adopted_later(empty_url: str, case: Case) -> None:
+    migrations.upgrade(empty_url, users_table="none")
+    run_sql(empty_url, case.existing, f"INSERT INTO {case.table} (id) VALUES ('alice')")
+    lines: list[str] = []
+    migrations.adopt_users(empty_url, case.name or "", report=lines.append)
+    assert f"users table: {case.table}" in lines
+    assert users_table(empty_url) == [case.table]
+    assert migrations.check(empty_url) == []
+    assert operations_work(empty_url, "alice")
+    with Database(empty_url) as database, pytest.raises(UnknownUser):
+        database.run(list_tasks("unknown"))
+    run_sql(empty_url, f"DELETE FROM {case.table}")
+    assert fetch_column(empty_url, "SELECT count(*) FROM tasks") == [0]
+
+
 def test_the_variable_names_the_table_and_the_argument_precedes_it(
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,25 @@ def test_an_unusable_users_table_is_refused_and_nothing_is_changed(
     assert migrations.check(empty_url) == []
 
 
+@pytest.mark.parametrize(("existing", "name", "why"), REFUSED.values(), ids=list(REFUSED))
+def test_an_adoption_refuses_an_unusable_users_table_too(
+    empty_url: str, dump: Dump, existing: str, name: str | None, why: str
+) -> None:
+    """Its script is not the revision's: a revision is history."""
+    migrations.upgrade(empty_url, users_table="none")
+    run_sql(empty_url, existing)
+    before = dump(empty_url)
+    with pytest.raises(UsersTableRefused) as refused:
+        migrations.adopt_users(empty_url, name or "")
+    assert why in str(refused.value)
+    assert dump(empty_url) == before
+
+    # Control: with a usable table the adoption succeeds.
+    run_sql(empty_url, "CREATE TABLE usable (id text PRIMARY KEY)")
+    migrations.adopt_users(empty_url, "usable")
+    assert migrations.check(empty_url) == []
+
+
 def test_a_tasks_table_that_is_not_ours_is_not_changed(empty_url: str, dump: Dump) -> None:
     run_sql(empty_url, "CREATE TABLE tasks (id int)", "INSERT INTO tasks VALUES (7)")
     before = dump(empty_url)
