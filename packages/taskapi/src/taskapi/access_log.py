@@ -19,21 +19,26 @@ class AccessLog:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lines: list[bytes] = []
+        # The event loop that will write them: one that has ended does nothing more.
+        self._loop: asyncio.AbstractEventLoop | None = None
         atexit.register(self.flush)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._lines.clear)  # the parent writes them
 
     def add(self, line: bytes) -> None:
-        if not self._lines:
-            try:
-                asyncio.get_running_loop().call_soon(self.flush)
-            except RuntimeError:  # no loop, as when a server ends
-                self._write(line)
-                return
         self._lines.append(line)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no loop, as when a server ends
+            self.flush()
+            return
+        if self._loop is not loop:
+            self._loop = loop
+            loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write all lines, whole and in order."""
+        self._loop = None
         lines = self._lines[:]
         self._lines.clear()
         # Processes may share a pipe: a write of at most PIPE_BUF bytes is never torn apart by

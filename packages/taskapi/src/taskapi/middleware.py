@@ -120,9 +120,11 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", request_id.encode()))
+                # Of its own: a mounted application may send the same list each time.
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 if services_of(scope["app"]).draining:
-                    message["headers"].append((b"connection", b"close"))
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers
             await send(message)
 
         try:
