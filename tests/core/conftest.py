@@ -13,12 +13,13 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from core.injecting_proxy import InjectingProxy, injecting
 from support.citus_stand_in import binaries
 from support.drivers import ASYNC_DRIVERS, sqlalchemy_url
 from support.postgres import VERSION
 from support.sql import PASSWORD, as_login, run_sql
 from support.unfiltered import FILTERED, STATEMENTS, unfiltered
-from taskcore import embedded, migrations
+from taskcore import AsyncDatabase, embedded, migrations
 from taskcore.execution import session as sessions
 from taskcore.execution import wire
 from taskcore.tasks import operations
@@ -172,3 +173,25 @@ def owner_check_off(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (wire, sessions):
         monkeypatch.setattr(module, "rows_are_owners", lambda *_: True)
     monkeypatch.setattr(wire, "_repeats_owner", lambda *_: True)
+
+
+# --- the awaiting driver, behind a proxy ----------------------------------------------------------
+
+
+@pytest.fixture
+def injected(url: str) -> Iterator[tuple[InjectingProxy, str]]:
+    """A proxy that can send messages of its own, and the shared database through it."""
+    with injecting(url) as found:
+        yield found
+
+
+@pytest.fixture
+def proxy(injected: tuple[InjectingProxy, str]) -> InjectingProxy:
+    return injected[0]
+
+
+@pytest.fixture
+async def one(injected: tuple[InjectingProxy, str]) -> AsyncIterator[AsyncDatabase]:
+    """A database of one connection, through the proxy."""
+    async with AsyncDatabase(injected[1], max_size=1, timeout=20) as database:
+        yield database

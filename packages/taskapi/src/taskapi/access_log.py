@@ -19,24 +19,27 @@ class AccessLog:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lines: list[bytes] = []
+        # The event loop that will write them: one that has ended does nothing more.
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._scheduled = False
         atexit.register(self.flush)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._lines.clear)  # the parent writes them
 
     def add(self, line: bytes) -> None:
-        if not self._lines:
-            # The loop is remembered: to ask for the running one costs a system call.
-            if self._loop is None or not self._loop.is_running():
-                self._loop = _running_loop()
-            if self._loop is None:
-                self._write(line)
-                return
-            self._loop.call_soon(self.flush)
         self._lines.append(line)
+        # The loop is remembered, because to ask for the running one costs a system call.
+        if self._loop is None or not self._loop.is_running():
+            self._loop, self._scheduled = _running_loop(), False
+        if self._loop is None:
+            self.flush()
+        elif not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write all lines, whole and in order."""
+        self._scheduled = False
         lines = self._lines[:]
         self._lines.clear()
         # Processes may share a pipe: a write of at most PIPE_BUF bytes is never torn apart by

@@ -39,7 +39,9 @@ class ResponseCycle(RequestResponseCycle):
             return
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
-        together = None if message.get("more_body") else self._together(head, message["body"])
+        together = (
+            None if message.get("more_body") else self._together(head, message.get("body", b""))
+        )
         if together is None:
             await super().send(head)
             await super().send(message)
@@ -59,7 +61,7 @@ class ResponseCycle(RequestResponseCycle):
         announced = None
         keep_alive = self.keep_alive
         lines = [STATUS_LINE[status]]
-        fields = [*self.default_headers, *head["headers"]]
+        fields = [*self.default_headers, *head.get("headers", ())]
         for name, value in fields:
             if name == b"content-length":
                 announced = value

@@ -136,12 +136,13 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"]
-                headers.append((b"x-request-id", request_id.encode()))
+                # Of its own: a mounted application may send the same list each time.
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 if VARY_BY_ORIGIN in scope:
                     _add_origin_to_vary(headers)
                 if services_of(scope["app"]).draining:
                     headers.append((b"connection", b"close"))
+                message["headers"] = headers
             await send(message)
 
         try:

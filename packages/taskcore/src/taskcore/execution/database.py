@@ -211,8 +211,8 @@ class AsyncDatabase(_Configured):
         self._guard = self._loop.create_task(self._close_with_loop())
         _guards.add(self._guard)
         self._guard.add_done_callback(_guards.discard)
-        await asyncio.sleep(0)  # the guard begins: cancelled before, it would do nothing
         self._pool.fill()
+        await asyncio.sleep(0)  # the guard begins: cancelled before, it would do nothing
 
     async def close(self) -> None:
         """Close the idle connections now, and each of the others when its answer is complete."""
@@ -222,12 +222,14 @@ class AsyncDatabase(_Configured):
             self._pool.hang_up_all()
             self._pool = None
             return
-        pool = self._pool_of_this_loop()
+        pool, guard = self._pool_of_this_loop(), self._guard
         self._pool = None
-        if self._guard is not asyncio.current_task():
-            self._guard.cancel()
-            await asyncio.wait([self._guard])
-        await pool.close()
+        ends_with_loop = guard is asyncio.current_task()
+        if not ends_with_loop:
+            guard.cancel()
+        await pool.close()  # first of all, because this may be cancelled at any `await`
+        if not ends_with_loop:
+            await asyncio.wait([guard])
 
     async def _close_with_loop(self) -> None:
         """Close when the event loop ends: its end cancels this."""
@@ -273,9 +275,9 @@ class AsyncDatabase(_Configured):
                             future = connection.next_batch()
                         else:
                             connection = pool.take() or await pool.wait(need.wait_until)
-                            pool.watch(need.deadline)
                             future = connection.ask(need)
                             asked = need
+                        pool.watch(need.deadline)
                         answer = await future
                 except BaseException as error:
                     need = flow.throw(error)

@@ -34,14 +34,13 @@ Answer: TypeAlias = "asyncio.Future[list[Row] | Batch]"
 
 _BAD = pq.ConnStatus.BAD
 _SEVERITY = pq.DiagnosticField.SEVERITY_NONLOCALIZED
-_ENDS = (b"FATAL", b"PANIC")
-# A TLS record has up to 16 KiB, and libpq reads at least 8 KiB at a time. So two more reads take
-# what is left of a record after the first: of that, the socket says nothing.
-_MORE_READS = 2
+_ERRORS = (b"ERROR", b"FATAL", b"PANIC")
 
 
 class LoopConnection:
     """One exchange at a time. `hang_up` is the only way out."""
+
+    _descriptor: int | None = None
 
     def __init__(
         self,
@@ -62,7 +61,7 @@ class LoopConnection:
         self._writing = self._paused = self._ended = False
         self._tls = self._pgconn.ssl_in_use
         self._pgconn.notice_handler = self._noticed
-        self._descriptor: int | None = os.dup(self._pgconn.socket)
+        self._descriptor = os.dup(self._pgconn.socket)
         fork.remember_socket(self._descriptor)
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLIN)
@@ -74,7 +73,7 @@ class LoopConnection:
 
     def is_usable(self) -> bool:
         """Whether it is open and young, found out without a round trip."""
-        if self._poll.poll(0):
+        if self._descriptor is not None and self._poll.poll(0):
             self._readable()
         return self._descriptor is not None and monotonic() < self._connection.expires_at
 
@@ -114,9 +113,9 @@ class LoopConnection:
         ask = self._ask
         if ask is None or self._paused:
             return None
-        # A late loop is no late answer; and of the rest of a TLS record the socket says nothing.
-        if self._tls or (now >= ask.deadline and self._poll.poll(0)):
-            self._readable()
+        # A late loop is no late answer; and of the rest of an encrypted record the socket says
+        # nothing.
+        self._readable()
         if self._ask is not ask:
             return None
         if now < ask.deadline:
@@ -143,7 +142,7 @@ class LoopConnection:
 
     def _noticed(self, notice: pq.abc.PGresult) -> None:
         # While no answer is due, libpq reports an error of the server's as a notice.
-        if notice.error_field(_SEVERITY) in _ENDS:
+        if notice.error_field(_SEVERITY) in _ERRORS:
             self._ended = True
 
     def _write(self) -> None:
@@ -180,9 +179,10 @@ class LoopConnection:
             return
         try:
             part = exchange.receive()
-            if part is False and self._tls:
-                for _ in range(_MORE_READS):
-                    self._pgconn.consume_input()
+            # libpq reads at least 8 KiB at a time, and a TLS record has up to 16. If the socket has
+            # more, it will call again; of the rest of a record it says nothing.
+            if part is False and self._tls and not self._poll.poll(0):
+                self._pgconn.consume_input()
                 part = exchange.receive()
         except psycopg.OperationalError as error:
             self._lost(error)

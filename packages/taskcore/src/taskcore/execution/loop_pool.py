@@ -8,6 +8,7 @@ each wait: a sweep looks at all deadlines four times a second, and exactly at on
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from time import monotonic
@@ -17,6 +18,8 @@ from taskcore.errors import DatabaseClosed, LoginRefused, NoConnection
 
 from .connection import AsyncConnection
 from .loop_connection import LoopConnection
+
+_log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 0.25
 # Seconds between two attempts to connect.
@@ -129,7 +132,7 @@ class LoopPool:
             raise NoConnection
         waiter = _Waiter(self._loop.create_future(), until)
         self._waiting.append(waiter)
-        self._connect_more(len(self._waiting))
+        self._connect_missing()
         self.watch(until)
         began = monotonic()
         try:
@@ -160,9 +163,15 @@ class LoopPool:
         """A connection was hung up: make another one if it is missed."""
         self._open.discard(connection)
         if connection in self._idle:
+            # The next operation replaces it: to connect would keep a suspended database awake.
             self._idle.remove(connection)
             self._counters["connections_lost"] += 1
-        if not self.closed and not self._loop.is_closed():
+        elif not self._loop.is_closed():
+            self._connect_missing()
+
+    def _connect_missing(self) -> None:
+        """Make a connection for each operation that waits, and those that are always kept."""
+        if not self.closed:
             self._connect_more(max(len(self._waiting), self._min_size - len(self._open)))
 
     def _connect_more(self, wanted: int) -> None:
@@ -177,8 +186,9 @@ class LoopPool:
 
     def _made_one(self, task: asyncio.Task[None]) -> None:
         self._connecting.discard(task)
-        if self._failure is None and not self.closed:
-            self._connect_more(len(self._waiting))
+        # After a failure only for operations that wait: one may have come since the last attempt.
+        if self._failure is None or self._waiting:
+            self._connect_missing()
 
     async def _make_one(self) -> None:
         """Connect, and try again as long as an operation waits."""
@@ -187,7 +197,10 @@ class LoopPool:
             began = monotonic()
             try:
                 connection = await self._connect()
+                made = LoopConnection(connection, free=self._free, gone=self._forget)
             except Exception as error:
+                if self._failure is None:  # one line for each outage
+                    _log.warning("error connecting to the database: %s", error)
                 self._failure = error.with_traceback(None)
                 self._counters["connections_errors"] += 1
                 if not self._open and (refusal := login_refusal(error)):
@@ -198,12 +211,11 @@ class LoopPool:
             else:
                 self._failure = None
                 self._counters["connections_num"] += 1
-                made = LoopConnection(connection, free=self._free, gone=self._forget)
                 self._open.add(made)
                 self._free(made)
                 return
             await asyncio.sleep(pause)
-            if not self._waiting:
+            if not self._waiting or len(self._connecting) > 1:
                 return
             pause = min(2 * pause, _LONGEST_PAUSE)
 
