@@ -115,6 +115,7 @@ def test_a_statement_that_is_not_supported_is_a_fault_and_costs_no_connection(
 ) -> None:
     with driver(named(block_url), min_size=1, max_size=1, prepare=True) as run:
         task = run(create_task("alice", TaskCreate(title="one")))
+        assert run(get_task("alice", task.id)).title == "one"
         backend = one_idle_backend(block_url)
         with pytest.raises(DatabaseFault):
             run(update_task("alice", task.id, TaskUpdate(title="0A000")))
