@@ -147,6 +147,30 @@ def distributed_url(citus_url: str) -> str:
     return citus_url
 
 
+# Each statement on a task with one of these titles fails with it.
+FAIL = """
+CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.title ~ '^[0-9A-Z]{5}$' THEN
+        RAISE EXCEPTION USING ERRCODE = NEW.title, MESSAGE = 'as the test wants';
+    END IF;
+    RETURN NEW;
+END $$
+"""
+
+
+@pytest.fixture
+def block_url(distributed_url: str) -> str:
+    """A distributed database with the user alice, where a title can be an error."""
+    run_sql(
+        distributed_url,
+        "INSERT INTO users (id) VALUES ('alice')",
+        FAIL,
+        "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION fail()",
+    )
+    return distributed_url
+
+
 # --- the first lock -------------------------------------------------------------------------------
 
 

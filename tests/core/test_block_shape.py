@@ -34,33 +34,11 @@ BACKENDS = (
     "WHERE backend_type = 'client backend' AND datname = current_database() "
     "AND pid <> pg_backend_pid() AND application_name = 'block'"
 )
-# Each statement on a task with one of these titles fails with it.
-FAIL = """
-CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF NEW.title ~ '^[0-9A-Z]{5}$' THEN
-        RAISE EXCEPTION USING ERRCODE = NEW.title, MESSAGE = 'as the test wants';
-    END IF;
-    RETURN NEW;
-END $$
-"""
 # What a statement may fail with, from every class that the errors are told apart by.
 SQLSTATES = [
     *("22001", "23503", "23514", "42501", "42P01", "42883", "57014", "55P03", "40001", "40P01"),
     *("XX000", "P0001", "0A000", "53100", "58030", "08006", "25001", "25P03", "25P02"),
 ]
-
-
-@pytest.fixture
-def block_url(distributed_url: str) -> str:
-    """A distributed database with the user alice, where a title can be an error."""
-    run_sql(
-        distributed_url,
-        "INSERT INTO users (id) VALUES ('alice')",
-        FAIL,
-        "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION fail()",
-    )
-    return distributed_url
 
 
 def named(url: str) -> str:
@@ -298,9 +276,7 @@ def test_a_function_of_another_login_is_not_called(distributed_url: str, driver:
     try:
         with (
             driver(distributed_url, max_size=1) as run,
-            pytest.raises(
-                UntrustedObject, match="belongs to the login stranger"
-            ),
+            pytest.raises(UntrustedObject, match="belongs to the login stranger"),
         ):
             run(list_tasks("alice"))
     finally:
