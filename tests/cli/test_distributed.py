@@ -2,38 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from cli.doctor_findings import run_doctor
-from support.citus_stand_in import binaries
 from support.command import Cli
-from support.postgres import SETTINGS, VERSION, database
 from support.sql import run_sql
-from taskcore import embedded, migrations
-
-
-@pytest.fixture(scope="module")
-def citus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
-    directory = tmp_path_factory.mktemp("citus") / "cluster"
-    with binaries(VERSION), embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
-        yield server
-    embedded.erase(directory)
-
-
-@pytest.fixture
-def citus_url(citus_server: embedded.Server) -> Iterator[str]:
-    with database(citus_server) as url:
-        run_sql(url, "CREATE EXTENSION citus")
-        yield url
-
-
-@pytest.fixture
-def distributed_url(citus_url: str) -> str:
-    migrations.upgrade(citus_url)
-    migrations.distribute(citus_url)
-    return citus_url
 
 
 def test_migrate_distributes_and_says_so_once(cli: Cli, citus_url: str) -> None:

@@ -13,12 +13,11 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from support.citus_stand_in import binaries
 from support.drivers import ASYNC_DRIVERS, sqlalchemy_url
-from support.postgres import SETTINGS, VERSION, database
+from support.postgres import SETTINGS, VERSION
 from support.sql import PASSWORD, as_login, run_sql
 from support.unfiltered import FILTERED, STATEMENTS, unfiltered
-from taskcore import embedded, migrations
+from taskcore import embedded
 from taskcore.execution import session as sessions
 from taskcore.execution import wire
 from taskcore.tasks import operations
@@ -107,44 +106,6 @@ def make_owned(roles: embedded.Server) -> Callable[[str], str]:
 
 
 # --- a cluster of nodes, as far as a stand-in for Citus's calls goes ------------------------------
-
-
-@pytest.fixture(scope="session")
-def citus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
-    """A server that knows the extension."""
-    directory = tmp_path_factory.mktemp("citus") / "cluster"
-    with binaries(VERSION), embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
-        yield server
-    embedded.erase(directory)
-
-
-@pytest.fixture
-def citus(citus_server: embedded.Server) -> Iterator[embedded.Server]:
-    """The same server without the tenant role."""
-    yield citus_server
-    run_sql(citus_server.url, "DROP ROLE IF EXISTS taskcore_tenant")
-
-
-@pytest.fixture
-def sibling_url(citus: embedded.Server) -> Iterator[str]:
-    """An empty database of that server without the extension."""
-    with database(citus) as url:
-        yield url
-
-
-@pytest.fixture
-def citus_url(citus: embedded.Server) -> Iterator[str]:
-    """An empty database of that server with the extension."""
-    with database(citus) as url:
-        run_sql(url, "CREATE EXTENSION citus")
-        yield url
-
-
-@pytest.fixture
-def distributed_url(citus_url: str) -> str:
-    migrations.upgrade(citus_url)
-    assert migrations.distribute(citus_url)
-    return citus_url
 
 
 # Each statement on a task with one of these titles fails with it.
