@@ -22,6 +22,7 @@ pytest_plugins = [
     "support.command",
     "support.counting_proxy",
     "support.crossing_proxy",
+    "support.distributed",
     "support.drivers",
     "support.figures",
     "support.hostile_login",

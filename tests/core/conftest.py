@@ -14,16 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 from core.injecting_proxy import InjectingProxy, injecting
-from support.citus_stand_in import binaries
 from support.drivers import ASYNC_DRIVERS, sqlalchemy_url
 from support.postgres import VERSION
 from support.sql import PASSWORD, as_login, run_sql
 from support.unfiltered import FILTERED, STATEMENTS, unfiltered
-from taskcore import AsyncDatabase, embedded, migrations
+from taskcore import AsyncDatabase, embedded
 from taskcore.execution import session as sessions
 from taskcore.execution import wire
 from taskcore.tasks import operations
-from taskcore.testing import SETTINGS, database
+from taskcore.testing import SETTINGS
 
 # --- a host application's engines and sessions, on the shared database ----------------------------
 
@@ -111,42 +110,28 @@ def make_owned(roles: embedded.Server) -> Callable[[str], str]:
 # --- a cluster of nodes, as far as a stand-in for Citus's calls goes ------------------------------
 
 
-@pytest.fixture(scope="session")
-def citus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
-    """A server that knows the extension."""
-    directory = tmp_path_factory.mktemp("citus") / "cluster"
-    with binaries(VERSION), embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
-        yield server
-    embedded.erase(directory)
+# Each statement on a task with one of these titles fails with it.
+FAIL = """
+CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.title ~ '^[0-9A-Z]{5}$' THEN
+        RAISE EXCEPTION USING ERRCODE = NEW.title, MESSAGE = 'as the test wants';
+    END IF;
+    RETURN NEW;
+END $$
+"""
 
 
 @pytest.fixture
-def citus(citus_server: embedded.Server) -> Iterator[embedded.Server]:
-    """The same server without the tenant role."""
-    yield citus_server
-    run_sql(citus_server.url, "DROP ROLE IF EXISTS taskcore_tenant")
-
-
-@pytest.fixture
-def sibling_url(citus: embedded.Server) -> Iterator[str]:
-    """An empty database of that server without the extension."""
-    with database(citus) as url:
-        yield url
-
-
-@pytest.fixture
-def citus_url(citus: embedded.Server) -> Iterator[str]:
-    """An empty database of that server with the extension."""
-    with database(citus) as url:
-        run_sql(url, "CREATE EXTENSION citus")
-        yield url
-
-
-@pytest.fixture
-def distributed_url(citus_url: str) -> str:
-    migrations.upgrade(citus_url)
-    assert migrations.distribute(citus_url)
-    return citus_url
+def block_url(distributed_url: str) -> str:
+    """A distributed database with the user alice, where a title can be an error."""
+    run_sql(
+        distributed_url,
+        "INSERT INTO users (id) VALUES ('alice')",
+        FAIL,
+        "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION fail()",
+    )
+    return distributed_url
 
 
 # --- the first lock -------------------------------------------------------------------------------

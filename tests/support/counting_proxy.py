@@ -112,7 +112,7 @@ class CountingProxy:
                     break
                 self.messages[chr(pending[0])] += 1
                 pending = pending[length + 1 :]
-                if self.messages["S"] == self.cut_at_sync:
+                if self.cut_at_sync and self.messages["S"] == self.cut_at_sync:
                     self.cut_at_sync = 0
                     server.sendall(data[: len(data) - len(pending)])
                     return
