@@ -305,11 +305,12 @@ class AsyncDatabase(_Configured):
         pool = self._open_pool()
         # A loop that runs in this thread is this thread's running loop. To ask for that one costs a
         # system call (Python 3.11 compares the process's id).
-        loop = self._loop
-        if loop is None or self._thread != get_ident() or not loop.is_running():
-            raise DatabaseClosed(
-                "this AsyncDatabase was opened on another event loop: open one on each loop"
-            )
+        if self._thread != get_ident() or self._loop is None or not self._loop.is_running():
+            if self._loop is not asyncio.get_running_loop():
+                raise DatabaseClosed(
+                    "this AsyncDatabase was opened on another event loop: open one on each loop"
+                )
+            self._thread = get_ident()
         return pool
 
     def _after_fork(self) -> object:
