@@ -144,7 +144,10 @@ def assert_refused(auth_servers: AuthServers, alice: str) -> AssertRefused:
                 auth_servers.proxy.forget()
                 for endpoint in ENDPOINTS:
                     assert_is_refused(server.send(endpoint, task["id"], sent), expected)
-                assert not auth_servers.proxy.messages, "the database was asked"
+                # A pool may connect at any moment: then it sends a password and a simple query, and
+                # an operation sends neither.
+                asked = set(auth_servers.proxy.messages) - {"p", "Q"}
+                assert not asked, "the database was asked"
             assert both.send("get", task["id"], good).json() == task
             for endpoint in ENDPOINTS:
                 assert both.send(endpoint, task["id"], good).is_success

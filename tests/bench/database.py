@@ -162,5 +162,8 @@ def create_logins(url: str) -> None:
         for table in ("tasks", "users"):
             change = sql.SQL("ALTER TABLE public.{} OWNER TO bench_owner")
             admin.execute(change.format(sql.Identifier(table)))
+        # taskapi uses no tables of a login that owns neither the database nor its schema.
+        change = sql.SQL("ALTER DATABASE {} OWNER TO bench_owner")
+        admin.execute(change.format(sql.Identifier(admin.info.dbname)))
         grant = sql.SQL("GRANT {} TO bench_tenant WITH INHERIT FALSE, SET TRUE")
         admin.execute(grant.format(sql.Identifier(TENANT_ROLE)))

@@ -16,7 +16,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"taskcore": "taskcore", "taskapi": "taskapi", "taskcore-cli": "taskcli"}
 # Dependencies of which more is used than they document; the reason stands beside each bound.
-USED_INSIDE = ("fastapi", "psycopg", "psycopg-pool", "starlette", "uvicorn")
+USED_INSIDE = ("fastapi", "psycopg", "starlette", "uvicorn")
 TOP_LEVEL = {
     ".ci",
     ".gitignore",

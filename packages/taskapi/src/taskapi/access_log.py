@@ -19,17 +19,20 @@ class AccessLog:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lines: list[bytes] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         atexit.register(self.flush)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._lines.clear)  # the parent writes them
 
     def add(self, line: bytes) -> None:
         if not self._lines:
-            try:
-                asyncio.get_running_loop().call_soon(self.flush)
-            except RuntimeError:  # no loop, as when a server ends
+            # The loop is remembered: to ask for the running one costs a system call.
+            if self._loop is None or not self._loop.is_running():
+                self._loop = _running_loop()
+            if self._loop is None:
                 self._write(line)
                 return
+            self._loop.call_soon(self.flush)
         self._lines.append(line)
 
     def flush(self) -> None:
@@ -56,3 +59,11 @@ class AccessLog:
                     poll = select.poll()
                     poll.register(self._descriptor, select.POLLOUT)
                     poll.poll()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop, or None before it runs and after its end."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
@@ -17,6 +18,7 @@ from uvicorn.server import ServerState
 
 from . import problems
 from .connections import LONGEST_TICK, Connections
+from .http_response import ResponseCycle
 from .logs import REFUSED_WITH, log_refusal
 from .problems import HEADERS_TOO_LARGE, MALFORMED_REQUEST, REQUEST_TIMEOUT, Kind, Problem
 from .request_id import REQUEST_ID, new_request_id
@@ -39,8 +41,8 @@ class HttpProtocol(HttpToolsProtocol):
     SECTION_BYTES = 64 * 1024
     FIELDS = 100
     # Promise: a client that is late gets 408. The first header section of a connection is due after
-    # this time, that of a later request so long after its first byte (until then uvicorn's own
-    # limit for idle connections applies).
+    # this time, that of a later request so long after its first byte (until then the limit for
+    # idle connections applies).
     HEADER_SECONDS = 10.0
     BODY_SECONDS = 20.0
     BODY_BYTES_PER_SECOND = 16 * 1024
@@ -91,7 +93,8 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        self._unset_keepalive_if_required()
+        if self.scope is self._read and not self._section:
+            self._waited = _BEGUN  # until now it was idle after a request
         if len(data) <= _PART and self._section + len(data) <= self.SECTION_BYTES:
             self._parse(data)
         else:
@@ -144,14 +147,43 @@ class HttpProtocol(HttpToolsProtocol):
                 raise Problem(MALFORMED_REQUEST)
             self._is_upgrade = True
             return
-        # Not super(), which takes longer: this runs for each request.
-        HttpToolsProtocol.on_headers_complete(self)
+        self._start_request(version)
         self._in_body = True
         self._waited = _BEGUN
         # Promise: trailer fields are never headers. The parser reports them as it does header
         # fields; they go into a list that nothing reads, and are counted there.
         self._fields = len(fields)
         self.headers = []
+
+    def _start_request(self, version: str) -> None:
+        """Start the application, as uvicorn does, with responses that are written at once."""
+        scope = cast("dict[str, Any]", self.scope)
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = ResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.all.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._section -= len(body)
@@ -194,6 +226,7 @@ class HttpProtocol(HttpToolsProtocol):
     # Promise: a client that is late gets 408.
 
     def tick(self, seconds: float) -> None:
+        idle = False
         if self._answered:
             limit = self.LINGER_SECONDS
         elif self._refusal is not None or self.flow.read_paused:
@@ -202,12 +235,15 @@ class HttpProtocol(HttpToolsProtocol):
             limit = self.BODY_SECONDS + self._body / self.BODY_BYTES_PER_SECOND
         elif self._section or self.scope is not self._read:
             limit = self.HEADER_SECONDS
+        elif self.cycle is None or self.cycle.response_complete:
+            limit = self.timeout_keep_alive
+            idle = True
         else:
             return
         self._waited += seconds
         if self._waited <= limit:
             return
-        if self._answered or self.transport.is_closing():
+        if idle or self._answered or self.transport.is_closing():
             self.transport.close()
         else:
             self._refuse(REQUEST_TIMEOUT)
@@ -235,12 +271,19 @@ class HttpProtocol(HttpToolsProtocol):
             self._answer(scope.setdefault(REQUEST_ID, new_request_id()))
 
     def on_response_complete(self) -> None:
-        was_last = not self.pipeline
-        HttpToolsProtocol.on_response_complete(self)
-        if was_last and not self.transport.is_closing():
-            self.all.silent[self] = None
-            if self._refusal is not None:
-                self._answer()
+        # As uvicorn's own, but without a timer for each idle connection: `tick` closes those.
+        self.all.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        if not self._in_body:
+            self._waited = _BEGUN
+        self.all.silent[self] = None
+        if self._refusal is not None:
+            self._answer()
 
     def _answer(self, request_id: str | None = None) -> None:
         """Answer with the refusal. Without a request id, the application knows of no request."""

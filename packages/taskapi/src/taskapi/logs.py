@@ -30,11 +30,10 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     """Log one line for a request, without its headers, query or body."""
     if not _access.isEnabledFor(logging.INFO):
         return
-    route = scope.get("route")
     fields = {
         "method": scope["method"],
         # The route's template and not the path, whose text the client chooses.
-        "route": getattr(route, "path", None),
+        "route": getattr(scope.get("route"), "path", None),
         "status": scope.get(REFUSED_WITH, status),
         "ms": round(seconds * 1000, 2),
         "request_id": scope[REQUEST_ID],
@@ -43,13 +42,8 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     if _lines is None:
         _access.info("request", extra={"fields": fields})
     else:
-        line = {
-            "time": datetime.now(UTC),
-            "level": "info",
-            "logger": _access.name,
-            "message": "request",
-            **fields,
-        }
+        line = {"time": datetime.now(UTC), "level": "info", "logger": "taskapi.access"}
+        line |= {"message": "request"} | fields
         _lines.add(orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
 
@@ -104,6 +98,6 @@ def configure(format: Format, level: str = "INFO") -> None:
     # On the handler too, for the loggers that have a lower level of their own.
     handler.setLevel(level.upper())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # At INFO these log every checkout of the pool, and the URL of the key set.
-    for chatty in ("psycopg.pool", "uvicorn.access", "httpx", "httpcore"):
+    # At INFO these log every request, and the URL of the key set.
+    for chatty in ("uvicorn.access", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

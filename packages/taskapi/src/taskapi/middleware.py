@@ -41,6 +41,8 @@ EXPOSED_HEADERS = (
     "X-Request-ID",
     "Idempotency-Replayed",
 )
+VARY_BY_ORIGIN = "taskapi.vary_by_origin"
+"""The key in the scope of a request whose answer has to say that it depends on the Origin."""
 _A_DAY = 24 * 60 * 60
 
 
@@ -65,15 +67,10 @@ class Cors(CORSMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
             await super().__call__(scope, receive, send)
-            return
-
-        # Without an Origin, all that Starlette's CORS does is this.
-        async def send_with_vary(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                _vary_by_origin(message["headers"])
-            await send(message)
-
-        await self.app(scope, receive, send_with_vary)
+        else:
+            # Without an Origin, all that Starlette's CORS does is to name it in Vary.
+            scope[VARY_BY_ORIGIN] = True
+            await self.app(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         headers = super().preflight_response(request_headers).headers
@@ -81,7 +78,7 @@ class Cors(CORSMiddleware):
         return _Preflight(None, 204, kept)
 
 
-def _vary_by_origin(headers: list[tuple[bytes, bytes]]) -> None:
+def _add_origin_to_vary(headers: list[tuple[bytes, bytes]]) -> None:
     for place, (name, value) in enumerate(headers):
         if name == b"vary":
             headers[place] = (name, value + b", Origin")
@@ -120,9 +117,12 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", request_id.encode()))
+                headers = message["headers"]
+                headers.append((b"x-request-id", request_id.encode()))
+                if VARY_BY_ORIGIN in scope:
+                    _add_origin_to_vary(headers)
                 if services_of(scope["app"]).draining:
-                    message["headers"].append((b"connection", b"close"))
+                    headers.append((b"connection", b"close"))
             await send(message)
 
         try:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from taskcore.tasks.fields import TASK_COLUMNS, TaskRow
 from taskcore.tasks.operations import CreatedRow
@@ -109,3 +110,8 @@ class _Prepared(Response):
         self.raw_headers = [*headers, *_CACHING]
         if content is not None:
             self.raw_headers += [(b"content-length", b"%d" % len(content)), _JSON]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})

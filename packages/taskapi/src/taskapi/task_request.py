@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from taskcore import AsyncDatabase
 
-from .services import Services, services_of
+from .services import Services
 
 USER = "taskapi.user"
 """The key of the user id in a request's scope; set once the token is verified."""
@@ -18,15 +19,15 @@ class TaskRequest(Request):
     FastAPI recognises subclasses of Request, so this parameter leaves no trace in OpenAPI.
     """
 
+    def __init__(self, scope: Scope, services: Services) -> None:
+        super().__init__(scope)
+        self.services = services
+
     @property
     def user(self) -> str:
         """The user id of the token."""
         user: str = self.scope[USER]
         return user
-
-    @property
-    def services(self) -> Services:
-        return services_of(self.app)
 
     @property
     def hide_foreign(self) -> bool:

@@ -59,7 +59,7 @@ class TaskRoute(APIRoute):
                 else:
                     values[name] = None
             refuse(faults)
-            return await endpoint(request=TaskRequest(scope), **values)
+            return await endpoint(request=TaskRequest(scope, services), **values)
 
         self.handle_request = handle_request
         return handle_request

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeAlias
 
 import psycopg
 from psycopg import abc, pq, waiting
-from psycopg.abc import PQGen
+from psycopg.abc import PQGen, PQGenConn
 from psycopg.adapt import Transformer
 from psycopg.waiting import Wait
 
@@ -39,6 +39,20 @@ class _State:
         fork.remember_socket(self.pgconn.socket)
         # Made without a connection, it reads times as UTC whatever the session's TimeZone is.
         self.transformer: abc.Transformer = Transformer()
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> PQGenConn[Self]:
+        """Connect as psycopg does, with the lock for forks held during each step."""
+        steps = super()._connect_gen(conninfo)  # type: ignore[misc]
+        ready: Any = None
+        while True:
+            with fork.connecting:
+                try:
+                    wait = steps.send(ready)
+                except StopIteration as done:
+                    made: Self = done.value
+                    return made
+            ready = yield wait
 
 
 class Connection(_State, psycopg.Connection[Row]):

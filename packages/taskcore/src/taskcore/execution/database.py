@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from functools import partial
+from threading import get_ident
 from time import monotonic
 from typing import Any, Self, TypeVar
 
@@ -190,6 +191,7 @@ class AsyncDatabase(_Configured):
 
     _pool: LoopPool | None = None
     _loop: asyncio.AbstractEventLoop | None = None
+    _thread: int | None = None
     _guard: asyncio.Task[None] | None = None
     _inherited = False
 
@@ -199,6 +201,7 @@ class AsyncDatabase(_Configured):
             self._pool_of_this_loop()  # refuses another event loop, and a child process
             return
         self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
         self._pool = LoopPool(
             partial(AsyncConnection.connect, self._conninfo, **self._connect_arguments),
             **self._sizes,
@@ -296,7 +299,10 @@ class AsyncDatabase(_Configured):
 
     def _pool_of_this_loop(self) -> LoopPool:
         pool = self._open_pool()
-        if self._loop is not asyncio.get_running_loop():
+        # A loop that runs in this thread is this thread's running loop. To ask for that one costs a
+        # system call (Python 3.11 compares the process's id).
+        loop = self._loop
+        if loop is None or self._thread != get_ident() or not loop.is_running():
             raise DatabaseClosed(
                 "this AsyncDatabase was opened on another event loop: open one on each loop"
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from threading import Lock
 from typing import Protocol
 from weakref import WeakSet
 
@@ -26,6 +27,14 @@ _sockets: dict[int, tuple[int, int]] = {}
 _kept: list[object] = []
 
 
+# Held by a thread while it is inside a step of connecting. OpenSSL takes locks there, and one that
+# another thread held when the process was forked would stay locked in the child for good.
+connecting = Lock()
+# Seconds; a step of connecting does not wait for the network.
+_STEP_SECONDS = 5.0
+_held = False
+
+
 def remember_database(database: _Inheritable) -> None:
     """Call its `_after_fork` in each child."""
     _databases.add(database)
@@ -41,7 +50,18 @@ def _identity(descriptor: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _before() -> None:
+    global _held
+    _held = connecting.acquire(timeout=_STEP_SECONDS)
+
+
+def _after() -> None:
+    if _held:
+        connecting.release()
+
+
 def _in_child() -> None:
+    _after()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for descriptor, identity in _sockets.items():
         with suppress(OSError):
@@ -53,4 +73,4 @@ def _in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from sqlalchemy import Executable, UpdateBase
 from sqlalchemy.dialects.postgresql import psycopg
@@ -76,8 +76,7 @@ class Statement:
         return b"taskcore_" + hashlib.sha256(self.sql).hexdigest()[:16].encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A statement with its values."""
 
     statement: Statement
@@ -131,4 +130,13 @@ class Op(Generic[T_co]):
 
     def with_result(self, read: Callable[[Any], U], sink: Sink | None = None) -> Op[U]:
         """Return the same operation with another function that reads its rows, and a sink."""
-        return Op(self.owner, self.steps, self.args, read, sink)
+        op: Op[U] = object.__new__(Op)  # past the check of the owner, which has been checked
+        for name, value in (
+            ("owner", self.owner),
+            ("steps", self.steps),
+            ("args", self.args),
+            ("read", read),
+            ("sink", sink),
+        ):
+            object.__setattr__(op, name, value)
+        return op

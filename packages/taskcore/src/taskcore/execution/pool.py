@@ -7,12 +7,11 @@ moves from one to the next in a single call into C, which nothing can interrupt:
 could be left wrong, and no thread but those that are connecting. A loan is given back by one call
 that was prepared before it.
 
-psycopg_pool's pool takes locks in Python code; an exception there left them locked for good.
+psycopg_pool takes locks in Python code; an exception there left them locked for good.
 """
 
 from __future__ import annotations
 
-from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +21,7 @@ from typing import TypeAlias, TypeVar
 
 from taskcore.errors import DatabaseClosed, NoConnection
 
+from . import connectors
 from .connection import Connection, is_usable
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Pool:
     def fill(self) -> None:
         """Start to make the connections that are always kept."""
         for _ in range(self._min_size):
-            start_new_thread(self._make_one, ())
+            connectors.start(self._make_one)
 
     def close(self) -> None:
         """Close the idle connections; an operation that runs closes its own at its end."""
@@ -135,7 +135,7 @@ class Pool:
         # A thread that connects sees the new time, or its end is seen here.
         self._wanted_until = max(self._wanted_until, deadline)
         if self._room and not self.closed:
-            start_new_thread(self._make_one, ())
+            connectors.start(self._make_one)
         self._wait(loan, deadline)
 
     def _wait(self, loan: Loan[Connection | None], deadline: float) -> None:
