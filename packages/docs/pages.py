@@ -38,8 +38,9 @@ def collect(target: Path) -> None:
 
 def pages() -> list[Path]:
     """The pages of the repository."""
-    patterns = ("README.md", "packages/*.md", "packages/*/README.md", "tests/README.md")
-    return [path for p in (*patterns, "tests/*/README.md") for path in sorted(ROOT.glob(p))]
+    patterns = ("README.md", "packages/*.md", "packages/*/*.md", "tests/README.md")
+    found = [path for p in (*patterns, "tests/*/README.md") for path in sorted(ROOT.glob(p))]
+    return [path for path in found if path.parent != DOCS]
 
 
 def linked(page: Path) -> Iterator[Path]:
