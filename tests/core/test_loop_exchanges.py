@@ -172,8 +172,7 @@ async def test_a_far_deadline_brings_no_sweep_of_its_own(
 async def test_the_wait_for_a_connection_ends_at_its_deadline(
     injected: tuple[InjectingProxy, str], alice: str
 ) -> None:
-    terms = {"max_size": 1, "timeout": 20, "pool_timeout": 0.1}
-    async with AsyncDatabase(injected[1], **terms) as database:
+    async with AsyncDatabase(injected[1], max_size=1, timeout=20, pool_timeout=0.1) as database:
         before = await database.run(backend(alice))
         running = asyncio.create_task(database.run(sleep(alice, 0.5)))
         await turns(2)

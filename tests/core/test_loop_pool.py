@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from time import monotonic
 
 import psycopg
@@ -181,7 +181,7 @@ async def test_operations_that_wait_are_served_in_turn(url: str, alice: str) -> 
         await fill(database, alice, 2)
 
         async def use(number: int) -> None:
-            await database.run(list_tasks(alice))
+            await database.run(backend(alice))
             served.append(number)
 
         tasks = [asyncio.create_task(use(number)) for number in range(40)]
@@ -258,7 +258,7 @@ async def test_when_the_server_is_back_all_that_wait_are_served(url: str, alice:
         await asyncio.wait([forwarding])
 
 
-async def _forward(listener: socket.socket, upstream: dict[str, object]) -> None:
+async def _forward(listener: socket.socket, upstream: Mapping[str, object]) -> None:
     """Pass everything on to the server."""
 
     async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
