@@ -144,7 +144,7 @@ def assert_refused(auth_servers: AuthServers, alice: str) -> AssertRefused:
                 auth_servers.proxy.forget()
                 for endpoint in ENDPOINTS:
                     assert_is_refused(server.send(endpoint, task["id"], sent), expected)
-                # A pool may log in at any moment; an operation's messages are no password.
+                # A pool may log in at any moment; an operation sends other messages than a password.
                 asked = set(auth_servers.proxy.messages) - {"p"}
                 assert not asked, "the database was asked"
             assert both.send("get", task["id"], good).json() == task
