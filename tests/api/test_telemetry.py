@@ -51,6 +51,7 @@ def test_without_an_sdk_nothing_is_measured(served_url: str, alice: str) -> None
     found = report(served_url, alice, "plain")
     assert found["sdk"] is False
     assert found["recording"] is False
+    assert found["direct"] == 6, "the control: without it, all but the unknown path go directly"
     assert [name for name in found["threads"] if "otel" in name.lower()] == []
 
 
@@ -74,6 +75,7 @@ def test_with_an_sdk_the_metrics_are_measured(served_url: str, alice: str) -> No
     (size,), (idle,) = metrics["taskapi.pool.size"], metrics["taskapi.pool.idle"]
     assert 1 <= idle["value"] <= size["value"] <= 3
     assert {"GET /api/tasks", "GET /api/tasks/{id}"} <= set(found["spans"])
+    assert found["direct"] == 0, "everything goes through FastAPI, which makes the spans"
     for name in ("taskapi.pool.waits", "taskapi.pool.wait.time", "taskapi.pool.timeouts"):
         assert [point["value"] >= 0 for point in metrics[name]] == [True]
 
@@ -87,7 +89,17 @@ def main(how: str, good: str, expired: str) -> None:
     from opentelemetry import trace
 
     from taskapi.app import create_app_from_environment
+    from taskapi.direct_path import DirectPath
 
+    direct = 0
+    answer = DirectPath._answer
+
+    async def counted(*args: Any) -> None:
+        nonlocal direct
+        direct += 1
+        await answer(*args)
+
+    setattr(DirectPath, "_answer", counted)  # noqa: B010 - a method is not assigned to
     app = create_app_from_environment()
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
@@ -96,6 +108,7 @@ def main(how: str, good: str, expired: str) -> None:
         statuses = _ask(_port(server), good, expired)
         found = {
             "statuses": statuses,
+            "direct": direct,
             "sdk": "opentelemetry.sdk" in sys.modules,
             "recording": trace.get_tracer("test").start_span("test").is_recording(),
             "threads": [thread.name for thread in threading.enumerate()],

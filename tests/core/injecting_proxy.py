@@ -42,8 +42,9 @@ class InjectingProxy(CountingProxy):
 
     def inject(self, *messages: bytes) -> None:
         """Send this to every client; the connections stay open."""
-        for client in self.clients:
-            client.sendall(b"".join(messages))
+        for client in list(self.clients):
+            with suppress(OSError):
+                client.sendall(b"".join(messages))
 
     def hold(self) -> None:
         """Keep all answers, until `release`."""

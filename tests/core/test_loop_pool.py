@@ -181,7 +181,7 @@ async def test_operations_that_wait_are_served_in_turn(url: str, alice: str) -> 
         await fill(database, alice, 2)
 
         async def use(number: int) -> None:
-            await database.run(list_tasks(alice))
+            await database.run(backend(alice))
             served.append(number)
 
         tasks = [asyncio.create_task(use(number)) for number in range(40)]

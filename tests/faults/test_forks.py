@@ -106,6 +106,9 @@ def test_an_async_database_that_was_opened_before_the_fork_is_refused_at_once(
     # The control: one that was only made before the fork works, and the parent's goes on.
     assert opened_here == "1 tasks"
     assert parent["answers"] == ["1 tasks"]
+    # The child lets go of both descriptors, the socket's and its duplicate; the parent of neither.
+    assert child["null"] == [True, True] and parent["null"] == [False, False]
+    assert parent["made"] == 1, "the parent's connection was not disturbed"
 
 
 # --- a prefork server -----------------------------------------------------------------------------

@@ -77,8 +77,8 @@ class CountingProxy:
         sink: socket.socket,
     ) -> None:
         thread = threading.Thread(target=self._until_end, args=(pump, source, sink), daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)  # only now: `close` waits for those that have started
 
     def _until_end(
         self,

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -232,6 +233,12 @@ def multiprocessing_forkserver(url: str, owners: list[str]) -> None:
             say("child", seen)
 
 
+def are_null(descriptors: list[int]) -> list[bool]:
+    """Whether each of them is pointed at /dev/null."""
+    null = Path(os.devnull).stat()
+    return [os.path.samestat(os.fstat(number), null) for number in descriptors]
+
+
 def awaiting(url: str, owners: list[str]) -> None:
     """An AsyncDatabase that was opened before a fork, and one that was only made."""
     opened, made = AsyncDatabase(url, timeout=DEADLINE), AsyncDatabase(url, timeout=DEADLINE)
@@ -256,6 +263,13 @@ def awaiting(url: str, owners: list[str]) -> None:
     async def parent() -> None:
         await opened.open()
         await opened.run(list_tasks(owners[0]))
+        connections = opened._open_pool()._open
+        descriptors = [
+            number
+            for connection in connections
+            for number in (connection._descriptor, connection._pgconn.socket)
+            if number is not None
+        ]
         child = os.fork()
         if child == 0:
             # The loop of the parent must not be used in a child.
@@ -269,10 +283,18 @@ def awaiting(url: str, owners: list[str]) -> None:
             thread = threading.Thread(target=ask)
             thread.start()
             thread.join()
-            say("child", {"answers": answers})
+            say("child", {"answers": answers, "null": are_null(descriptors)})
             os._exit(0)
         wait_for([child])
-        say("parent", {"answers": [await run_only(opened)], "size": opened.stats()["pool_size"]})
+        answers = [await run_only(opened)]
+        say(
+            "parent",
+            {
+                "answers": answers,
+                "null": are_null(descriptors),
+                "made": opened.stats()["connections_num"],
+            },
+        )
         await opened.close()
 
     asyncio.run(parent())
