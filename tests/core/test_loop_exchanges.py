@@ -246,7 +246,7 @@ async def test_a_refusal_that_came_before_the_loss_counts(
     with pytest.raises(UnknownUser):
         await running
     # The control: without the refusal it is lost, and so sent again.
-    assert proxy.round_trips == (1 if kept == "nothing" else 0)
+    assert (proxy.messages["S"] > 0) is (kept == "nothing")
 
 
 @pytest.mark.parametrize("but", [1, 6, 40])
@@ -303,7 +303,7 @@ async def test_reading_that_is_paused_does_not_call_back(
         running = asyncio.create_task(database.run(in_batches(alice, sink)))
         await sink.began.wait()
         (connection,) = connections_of(database)
-        assert connection._poll.poll(0), "the control: there is more to read"
+        await wait_until_async(lambda: connection._poll.poll(0), "the control: more to read")
         before = calls()
         await turns()
         assert calls() == before
