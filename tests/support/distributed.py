@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -17,7 +18,10 @@ from taskcore.testing import SETTINGS, database
 def citus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
     """A server that knows the extension."""
     directory = tmp_path_factory.mktemp("citus") / "cluster"
-    with binaries(VERSION), embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
+    with ExitStack() as stack:
+        with binaries(VERSION):  # only now: tests of other servers may run before its end
+            running = embedded.start(directory, version=VERSION, settings=SETTINGS)
+            server = stack.enter_context(running)
         yield server
     embedded.erase(directory)
 
