@@ -205,9 +205,8 @@ class LoopPool:
                 self._counters["connections_errors"] += 1
                 if not self._open and (refusal := login_refusal(error)):
                     self._refuse_login(refusal, began)
-                    if self._waiting:
-                        continue
-                    return
+                    if not self._waiting:
+                        return
             else:
                 self._failure = None
                 self._counters["connections_num"] += 1
