@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -90,11 +90,18 @@ def serving(
         _wait_until_alive(api)
         yield api
     finally:
-        if process.poll() is None:
-            # What a measured process has run is written at its end, unless it is killed.
-            measured = "COVERAGE_PROCESS_CONFIG" in os.environ
-            process.send_signal(signal.SIGTERM if measured else signal.SIGKILL)
-        process.wait(30)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a server at once; one that coverage measures by itself, to write what it has run."""
+    if process.poll() is None and "COVERAGE_PROCESS_CONFIG" in os.environ:
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+    if process.poll() is None:
+        process.kill()
+    process.wait(30)
 
 
 def _wait_until_alive(api: Api) -> None:

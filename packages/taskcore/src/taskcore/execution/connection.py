@@ -41,9 +41,9 @@ class _State:
         self.transformer: abc.Transformer = Transformer()
 
     @classmethod
-    def _connect_gen(cls, conninfo: str = "") -> PQGenConn[Self]:
+    def _connect_gen(cls, conninfo: str = "", **options: Any) -> PQGenConn[Self]:
         """Connect as psycopg does, with the lock for forks held during each step."""
-        steps = super()._connect_gen(conninfo)  # type: ignore[misc]
+        steps = super()._connect_gen(conninfo, **options)  # type: ignore[misc]
         ready: Any = None
         while True:
             with fork.connecting:
