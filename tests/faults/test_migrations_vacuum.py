@@ -35,8 +35,8 @@ def vacuumed(cluster: embedded.Server) -> str:
 
 def test_autovacuum_yields_to_a_migration(vacuumed: str) -> None:
     (worker,) = fetch_column(vacuumed, VACUUMS)
-    # Control: below deadlock_timeout (1 s) autovacuum does not yield.
+    # Control: below deadlock_timeout (1 s) autovacuum does not yield. The revision locks the table.
     with pytest.raises(SchemaLocked, match=f"process {worker}"):
-        migrations.downgrade(vacuumed, lock_timeout=0.5)
-    migrations.downgrade(vacuumed)
+        migrations.downgrade(vacuumed, "0002", lock_timeout=0.5)
+    migrations.downgrade(vacuumed, "0002")
     assert migrations.current(vacuumed) != migrations.head()
