@@ -50,7 +50,7 @@ def gunicorn(
         yield process, base
     finally:
         if process.poll() is None:
-            process.kill()
+            process.terminate()  # its workers end with it; after a kill they would stay
         process.wait(30)
 
 
