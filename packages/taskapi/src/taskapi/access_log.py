@@ -53,7 +53,7 @@ class AccessLog:
         self._write(together)
 
     def _write(self, data: bytes) -> None:
-        with suppress(OSError):  # nobody can be told that there is no log
+        with suppress(OSError):  # without a log, there is no place to report it
             while data:
                 try:
                     data = data[os.write(self._descriptor, data) :]

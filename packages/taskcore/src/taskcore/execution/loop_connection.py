@@ -104,7 +104,7 @@ class LoopConnection:
         return answer
 
     def abandon(self, answer: Answer) -> None:
-        """Nobody waits for this answer any more: unless it is complete, hang up."""
+        """No operation waits for this answer any more: unless it is complete, hang up."""
         if self._answer is answer:
             self.hang_up()
 
@@ -126,7 +126,7 @@ class LoopConnection:
         return None
 
     def hang_up(self) -> None:
-        """Close; whoever waits for an answer is not told."""
+        """Close; an operation that waits for an answer is not told."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
