@@ -1,5 +1,8 @@
 """Under a long mixed load, memory, open files, threads and open transactions do not grow.
 
+The pool connects when no connection is idle, however late that happens. So the server's pool is
+small, and counting begins when it is full: from then on, a file more is a file left open.
+
 TASKCORE_TEST_SOAK is the duration in seconds.
 """
 
@@ -19,11 +22,15 @@ import pytest
 from faults.writers import Writer, differences, writing
 from support.api_server import Serve
 from support.figures import FULL, Figure
-from support.killable_postgres import KillablePostgres
+from support.killable_postgres import LOGIN, KillablePostgres
 from support.load import Load
+from support.polling import wait_until
 
 SECONDS = float(os.environ.get("TASKCORE_TEST_SOAK", "60" if FULL else "5"))
 WRITERS, READERS = 6, 4
+POOL_SIZE = 4
+# The sessions of the server's login: those of its pool, and the one of /health/ready.
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
 # A transaction that was left open. One in use is never idle for a second.
 LEFT_OPEN = """
 SELECT count(*) FROM pg_stat_activity
@@ -42,7 +49,6 @@ class Sample:
 
 
 # The median of the last third may exceed the median of the second third by this much.
-# A connection to the database has two files.
 ALLOWED = Sample(megabytes=4, files=2, threads=1, left_open=0)
 
 
@@ -68,19 +74,26 @@ def sampled(server: psutil.Process, admin: psycopg.Connection) -> Sample:
     return Sample(memory, server.num_fds(), server.num_threads(), row[0])
 
 
+def sessions(admin: psycopg.Connection) -> int:
+    row = admin.execute(SESSIONS, [LOGIN]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def test_nothing_grows_under_mixed_load(
     serve: Serve, killable_postgres: KillablePostgres, figure: Figure
 ) -> None:
     writers = [Writer(killable_postgres.new_user()) for _ in range(WRITERS)]
     samples: list[Sample] = []
     with (
-        serve(killable_postgres.url) as api,
+        serve(killable_postgres.url, TASKAPI_POOL_SIZE=str(POOL_SIZE)) as api,
         psycopg.connect(killable_postgres.owner_url, autocommit=True) as admin,
         writing(writers, lambda: api.base),
     ):
         load = Load(api, [killable_postgres.new_user() for _ in range(READERS)])
         server = psutil.Process(api.process.pid)
         with load.running():
+            wait_until(lambda: sessions(admin) == POOL_SIZE + 1, "a full pool")
             end, never = monotonic() + SECONDS, threading.Event()
             while monotonic() < end:
                 samples.append(sampled(server, admin))
