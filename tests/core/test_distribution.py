@@ -176,6 +176,26 @@ def test_another_users_table_is_copied_to_every_node_before_it_is_adopted(
     assert migrations.check(distributed_url) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP FUNCTION taskcore_set_owner(text)",
+        "REVOKE EXECUTE ON FUNCTION taskcore_set_owner(text) FROM PUBLIC",
+        "ALTER FUNCTION taskcore_set_owner(text) RESET ALL",
+    ],
+)
+def test_a_repair_puts_the_function_back_that_binds_the_owner(
+    distributed_url: str, change: str
+) -> None:
+    assert migrations.check(distributed_url) == []
+    run_sql(distributed_url, change)
+    assert migrations.check(distributed_url) != []
+    repair = migrations.repair(distributed_url)
+    assert repair.left == []
+    assert repair.repaired
+    assert migrations.check(distributed_url) == []
+
+
 # --- the role, in every database of the cluster ---------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from taskcore.citus import set_owner_function_sql
 from taskcore.errors import NotPermitted
 from taskcore.models import SCHEMA
 from taskcore.tenancy import (
@@ -34,6 +35,7 @@ from .failures import refusal_of
 
 _ROLE_RIGHTS = re.compile(r"SUPERUSER|BYPASSRLS|LOGIN|CREATEROLE|CREATEDB|REPLICATION")
 _WHY = f"{SCHEMA}.taskcore_why_missed(text, uuid)"
+_SET_OWNER = f"{SCHEMA}.taskcore_set_owner(text)"
 
 # Names of differences, as `drift` gives them.
 _POLICY = "policy taskcore_owner"
@@ -44,6 +46,11 @@ _LOCK = re.compile(
 _FUNCTION = re.compile(
     r"((owner of )?function taskcore_why_missed\(owner text, task uuid\))"
     rf"|grants on function taskcore_why_missed\(owner text, task uuid\) to ({TENANT_ROLE}|PUBLIC)"
+)
+# Only on a cluster; every login may call it, and other grants are not expected.
+_BINDING = re.compile(
+    r"((owner of )?function taskcore_set_owner\(owner text\))"
+    r"|grants on function taskcore_set_owner\(owner text\) to PUBLIC"
 )
 _REVISION = re.compile(rf"grants on {VERSION_TABLE} to ({TENANT_ROLE}|PUBLIC)")
 _FOREIGN_KEY = re.compile(rf"constraint {FOREIGN_KEY} on tasks")
@@ -157,9 +164,11 @@ def _steps(
         if keys or (functions and key_is_missing):
             yield _Step(_FOREIGN_KEY, [ADOPT_USERS], users)
         if functions:
-            owner = f"ALTER FUNCTION {_WHY} OWNER TO {_owner_of_tasks(connection)}"
-            has_owner = any(name.startswith("owner of") for name in functions)
-            yield _Step(_FUNCTION, [reason_function_sql(SCHEMA), *([owner] * has_owner)])
+            statements = [reason_function_sql(SCHEMA)]
+            yield _Step(_FUNCTION, statements + _owner_step(connection, _WHY, functions))
+    if binding := _names(differences, _BINDING):
+        statements = [set_owner_function_sql(SCHEMA)]
+        yield _Step(_BINDING, statements + _owner_step(connection, _SET_OWNER, binding))
     if _names(differences, _LOCK):
         unforced = f"ALTER TABLE {SCHEMA}.tasks NO FORCE ROW LEVEL SECURITY"
         missing = any(it.name == _POLICY and it.real is None for it in differences)
@@ -173,6 +182,13 @@ def _steps(
         table = f"{SCHEMA}.{VERSION_TABLE}"
         change = f"ALTER TABLE {table} OWNER TO {_owner_of_tasks(connection)}"
         yield _Step(re.compile(re.escape(owned)), [change])
+
+
+def _owner_step(connection: sa.Connection, function: str, names: list[str]) -> list[str]:
+    """Return the statement that gives a function its owner, if that is among the differences."""
+    if not any(name.startswith("owner of") for name in names):
+        return []
+    return [f"ALTER FUNCTION {function} OWNER TO {_owner_of_tasks(connection)}"]
 
 
 def _table_step(difference: Difference, names: set[str]) -> Iterator[_Step]:
