@@ -30,10 +30,15 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     """Log one line for a request, without its headers, query or body."""
     if not _access.isEnabledFor(logging.INFO):
         return
+    route = scope.get("route")
     fields = {
+        "time": datetime.now(UTC),
+        "level": "info",
+        "logger": "taskapi.access",
+        "message": "request",
         "method": scope["method"],
         # The route's template and not the path, whose text the client chooses.
-        "route": getattr(scope.get("route"), "path", None),
+        "route": None if route is None else getattr(route, "path", None),
         "status": scope.get(REFUSED_WITH, status),
         "ms": round(seconds * 1000, 2),
         "request_id": scope[REQUEST_ID],
@@ -42,9 +47,7 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     if _lines is None:
         _access.info("request", extra={"fields": fields})
     else:
-        line = {"time": datetime.now(UTC), "level": "info", "logger": "taskapi.access"}
-        line |= {"message": "request"} | fields
-        _lines.add(orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+        _lines.add(orjson.dumps(fields, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
 
 def log_refusal(status: int, request_id: str) -> None:
