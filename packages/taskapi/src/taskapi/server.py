@@ -11,6 +11,7 @@ What a client may send, and how slowly, is limited in `http_protocol`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -77,6 +78,12 @@ class Server(uvicorn.Server):
                 yield
             finally:
                 signal.signal(signal.SIGHUP, before)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What is loaded now stays. A full collection would look at all of it each time, and while
+        # it does, no client is answered: 164 ms under lists, and 2 ms without what is loaded.
+        gc.freeze()
 
     async def on_tick(self, counter: int) -> bool:
         if self._drained_at is not None and monotonic() >= self._drained_at:
