@@ -83,7 +83,14 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests that need nothing but Python, but tests/faults: on the embedded PostgreSQL."""
     install_packages(session, "test")
-    session.run("pytest", *PARALLEL, *session.posargs)
+    session.run("pytest", *PARALLEL, "-m", "not long", *session.posargs)
+
+
+@nox.session(default=False)
+def tests_long(session: nox.Session) -> None:
+    """Those of the same tests that are long by nature: they wait for limits, or start much."""
+    install_packages(session, "test")
+    session.run("pytest", *PARALLEL, "-m", "long", *session.posargs)
 
 
 @nox.session

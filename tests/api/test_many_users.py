@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 import httpx
+import pytest
 
 from support.api_server import Serve, token
+
+pytestmark = pytest.mark.long
 
 USERS = 100
 TASKS = 20

@@ -17,6 +17,8 @@ from hypothesis import settings
 
 from support.api_server import Api, token
 
+pytestmark = pytest.mark.long
+
 Json: TypeAlias = dict[str, Any]
 Run: TypeAlias = Callable[..., Json]
 

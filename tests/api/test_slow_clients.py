@@ -23,6 +23,8 @@ from taskcore import TaskRead
 HEADER_SECONDS, BODY_SECONDS = 1.0, 1.0
 # Longer than either limit with all that a sweep may add, and much longer.
 LATE, MUCH_LATER = 3.5, 20.0
+pytestmark = pytest.mark.long
+
 JSON = "Content-Type: application/json"
 BODY = b'{"title": "slow"}'
 

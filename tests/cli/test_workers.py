@@ -18,6 +18,8 @@ from support.command import Cli
 from support.polling import wait_until
 from support.ports import listening_socket, port_of
 
+pytestmark = pytest.mark.long
+
 
 class Supervised:
     """A supervisor and its workers."""

@@ -24,6 +24,8 @@ from support.sql import fetch_column, run_sql
 from taskcore import embedded, migrations
 from taskcore.testing import database
 
+pytestmark = pytest.mark.long
+
 PACKAGE = Path(__file__).parents[2] / "packages" / "taskcore"
 EXAMPLE = PACKAGE / "examples" / "notes"
 PAGE = (PACKAGE / "OWN_TABLES.md").read_text()
