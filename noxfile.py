@@ -390,14 +390,16 @@ def poolers(session: nox.Session) -> None:
 
 # What runs requests. The tests of migrations are about databases that they make themselves.
 SHAPED = ("tests/core", "tests/api", "tests/faults/test_connection_cut_anywhere.py")
-# The tests among them that count on the other shape: controls that take the binding apart, and
-# readiness, which says more of a cluster.
+# The tests among them that count on the other shape: controls that take the binding apart,
+# readiness, which says more of a cluster, and those that choose the embedded PostgreSQL's version:
+# the stand-in is for the version of the run.
 UNSHAPED = (
     "tests/core/test_isolation_load.py::test_row_level_security_that_is_bound_once_for_each_client_leaks",
     "tests/core/test_shared_statements.py::test_without_the_repetition_it_is_a_fault",
     "tests/api/test_health.py",
     "tests/api/test_shutdown_drain.py::test_a_draining_server_is_not_ready_and_serves_on",
     "tests/api/test_cost_guard.py",
+    "tests/core/test_embedded.py",
 )
 
 
@@ -406,7 +408,7 @@ def shapes(session: nox.Session) -> None:
     """The second shape of a request, as on a cluster: every one a transaction block."""
     install_packages(session, "test")
     session.run(
-        *("pytest", *PARALLEL, *SHAPED, "--ignore-glob=*/test_migrations_*"),
+        *("pytest", *PARALLEL, "-m", "not long", *SHAPED, "--ignore-glob=*/test_migrations_*"),
         *(f"--deselect={test}" for test in UNSHAPED),
         *session.posargs,
         env={"TASKCORE_TEST_SHAPE": "block"},

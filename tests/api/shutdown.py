@@ -16,8 +16,8 @@ def refuses_connections(api: Api) -> bool:
     address = httpx.URL(api.base)
     try:
         socket.create_connection((address.host, address.port or 0), timeout=30).close()
-    except ConnectionRefusedError:
-        return True
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True  # reset: it was still in the queue of the listener that closed
     return False
 
 

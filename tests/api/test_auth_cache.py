@@ -18,6 +18,7 @@ LIMIT = 10_000
 async def memory_growth(authenticator: Authenticator, first: int, count: int) -> int:
     """Return by how many blocks the allocated memory grows with so many new tokens."""
     signer = secret_signer()
+    gc.collect()  # of what earlier tests have left
     before = sys.getallocatedblocks()
     for number in range(first, first + count):
         user = f"user_{number}"
