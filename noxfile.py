@@ -400,6 +400,7 @@ UNSHAPED = (
     "tests/api/test_shutdown_drain.py::test_a_draining_server_is_not_ready_and_serves_on",
     "tests/api/test_cost_guard.py",
     "tests/core/test_embedded.py",
+    "tests/core/test_commit_refused.py",
 )
 
 

@@ -396,3 +396,20 @@ async def test_no_timer_is_left_when_all_is_closed(
     before = sweeps()
     await asyncio.sleep(0.2)
     assert sweeps() <= before + 1
+
+
+async def test_an_operation_that_is_closed_while_it_waits_takes_no_connection(
+    url: str, alice: str
+) -> None:
+    """A coroutine's close() raises GeneratorExit in it, and no CancelledError."""
+    async with AsyncDatabase(url, max_size=1, timeout=20) as database:
+        await database.run(list_tasks(alice))
+        connection = database._pool_of_this_loop().take()
+        assert connection is not None
+        waiting = database.run(list_tasks(alice))
+        waiting.send(None)
+        assert database.stats()["requests_waiting"] == 1, "the control: it waits"
+        waiting.close()
+        assert database.stats()["requests_waiting"] == 0
+        database._pool_of_this_loop()._free(connection)
+        assert await database.run(list_tasks(alice)) == []

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
-from support.counting_proxy import CountingProxy
+from support.counting_proxy import CountingProxy, proxy_for, through
 from support.drivers import Driver
+from support.ports import closed_port
 from support.row_locks import LockRow, WaitForBlocked
 from taskcore import (
     ConnectionLost,
     DatabaseUnavailable,
     DeadlineExceeded,
+    NoConnection,
     TaskCreate,
     create_task,
     get_task,
@@ -23,6 +26,23 @@ from taskcore import (
 )
 
 BODY = TaskCreate(title="one")
+
+
+class LosingProxy(CountingProxy):
+    """Passes on what clients send; once `losing`, it cuts before an answer and lets nobody in."""
+
+    losing = False
+
+    def _down(self, server: socket.socket, client: socket.socket) -> None:
+        while data := server.recv(65536):
+            if self.losing:
+                self.upstream = ("127.0.0.1", self.nobody)
+                return
+            client.sendall(data)
+
+    def __init__(self, upstream: tuple[str, int]) -> None:
+        super().__init__(upstream)
+        self.nobody = closed_port()
 
 
 @pytest.fixture
@@ -123,3 +143,25 @@ def test_a_create_that_is_cut_in_flight_is_repeated(
         made = repeated.result(timeout=30)
         assert made.title == "one"
         assert [task.id for task in run(list_tasks(alice))] == [made.id]
+
+
+def test_a_create_that_is_lost_and_cannot_be_repeated_has_an_unknown_outcome(
+    driver: Driver, url: str, alice: str
+) -> None:
+    """Its repetition gets no connection, which says nothing of the first time."""
+    proxy = proxy_for(url, LosingProxy)
+    try:
+        with driver(through(proxy, url), max_size=1, timeout=1) as run:
+            assert run(list_tasks(alice)) == []
+            proxy.losing = True
+            with pytest.raises(NoConnection) as raised:
+                run(create_task(alice, BODY))
+            assert raised.value.outcome_unknown
+            # The control: nothing of the next create was sent.
+            with pytest.raises(NoConnection) as raised:
+                run(create_task(alice, BODY))
+            assert not raised.value.outcome_unknown
+    finally:
+        proxy.close()
+    with driver(url) as run:
+        assert [task.title for task in run(list_tasks(alice))] == ["one"]

@@ -62,7 +62,11 @@ class CountingProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self.upstream)
+                try:
+                    server = socket.create_connection(self.upstream)
+                except OSError:
+                    client.close()
+                    continue
                 for sock in (client, server):
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets |= {client, server}

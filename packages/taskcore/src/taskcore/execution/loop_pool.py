@@ -137,7 +137,7 @@ class LoopPool:
         began = monotonic()
         try:
             return await waiter.lent
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, closed, or refused
             lent = waiter.lent
             if lent.done() and not lent.cancelled() and lent.exception() is None:
                 self._free(lent.result())  # it was lent in this very turn

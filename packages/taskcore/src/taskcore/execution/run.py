@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, TypeAlias, cast
 
-from taskcore.errors import ConnectionLost, TaskcoreError
+from taskcore.errors import (
+    ConnectionLost,
+    DatabaseClosed,
+    DatabaseNotReady,
+    DatabaseUnavailable,
+    TaskcoreError,
+)
 from taskcore.ownership import start
 
 from .connection import AnyConnection
@@ -80,25 +86,37 @@ def run(op: Op[Any], limits: Limits) -> Generator[Need, Answer, Any]:
     """Run an operation once; what it returns is still to be read by `op.read`."""
     deadline = monotonic() + limits.timeout
     steps = start(op, limits.server)
+    lost: list[ConnectionLost] = []
     try:
         query = next(steps)
         while True:
             try:
-                found = yield from _ask(op, query, deadline, limits)
+                found = yield from _ask(op, query, deadline, limits, lost)
             except TaskcoreError as error:
                 query = steps.throw(error)
             else:
                 query = steps.send(found)
     except StopIteration as done:
         return done.value
+    except (DatabaseUnavailable, DatabaseNotReady, DatabaseClosed) as error:
+        # That the repetition of a write failed says nothing of the first time.
+        if not any(each.outcome_unknown for each in lost):
+            raise
+        if not isinstance(error, DatabaseUnavailable):
+            raise ConnectionLost(outcome_unknown=True) from error
+        error.outcome_unknown = True
+        raise
     finally:
         steps.close()
 
 
 def _ask(
-    op: Op[Any], query: Query, deadline: float, limits: Limits
+    op: Op[Any], query: Query, deadline: float, limits: Limits, lost_before: list[ConnectionLost]
 ) -> Generator[Need, Answer, list[Row]]:
-    """Return the rows of a query, which is sent a second time where that can do no harm."""
+    """Return the rows of a query, which is sent a second time where that can do no harm.
+
+    What was lost the first time is added to `lost_before`.
+    """
     repeated = False
     while True:
         ask = Ask(op, query, deadline, limits)
@@ -116,6 +134,7 @@ def _ask(
             if repeated or not harmless:
                 raise
             repeated = True
+            lost_before.append(lost)
             if op.sink is not None:
                 op.sink.restart()
         else:

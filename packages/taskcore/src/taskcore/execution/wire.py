@@ -203,6 +203,8 @@ class Exchange:
                 # The server refused it before it committed anything.
                 self._end()
                 raise self._refusal(statement, sqlstate.decode(), result)
+        for result in self._results[len(self._stages) :]:  # the answer to a Sync: no commit
+            self._refuse_commit(result)
         if lost is not None or len(self._results) < len(self._stages):
             raise ConnectionLost(outcome_unknown=self.query.statement.writes) from lost
         if self.query.statement.writes and not self._is_committed():
@@ -226,11 +228,26 @@ class Exchange:
         # The COMMIT of a block that has failed succeeds, and says that it was a ROLLBACK.
         return not self.connection.distributed or self._results[-1].command_status == b"COMMIT"
 
+    def _refuse_commit(self, result: pq.abc.PGresult) -> None:
+        """The implicit transaction was rolled back at its end, as by a deferred trigger."""
+        writes = self.query.statement.writes
+        sqlstate = result.error_field(_SQLSTATE)
+        if not sqlstate:
+            self.connection.pgconn.finish()
+            raise ConnectionLost(outcome_unknown=writes)
+        self._end()
+        error = self._refusal(self.query.statement, sqlstate.decode(), result)
+        if isinstance(error, ConnectionLost):  # the server ended the session, perhaps after it
+            error.outcome_unknown = writes
+        raise error
+
     def _refusal(
         self, statement: Statement, sqlstate: str, result: pq.abc.PGresult
     ) -> TaskcoreError:
         error = _refusal(self.connection, statement, sqlstate, result)
-        if statement is _COMMIT:
+        if statement is _COMMIT and isinstance(error, StatementShared):
+            self.connection.pgconn.finish()  # it was not run, and its block ends with the session
+        elif statement is _COMMIT:
             # The nodes commit one after the other, so some may have done it.
             self.connection.pgconn.finish()
             lost = ConnectionLost(outcome_unknown=self.query.statement.writes)
