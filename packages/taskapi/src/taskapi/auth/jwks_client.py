@@ -19,8 +19,10 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 
 from taskapi.problems import KEYS_UNAVAILABLE, Problem
+from taskapi.telemetry.counters import count_key_fetch
 
 from . import key_request
 from .key_set import Key, UnusableKeySet, parse
@@ -47,6 +49,8 @@ class JwksClient:
         self._keys: Mapping[str, Key] = {}
         self._content: bytes | None = None
         self._fetched_at: float | None = None
+        # The same moment by a clock that needs no running loop.
+        self._age_since = 0.0
         self._unknown_key_fetches = RateLimit(
             burst=_UNKNOWN_KEY_BURST, interval=_UNKNOWN_KEY_INTERVAL
         )
@@ -77,6 +81,16 @@ class JwksClient:
             self._take({}, None)
             self._fetched_at = None
         return bool(self._keys)
+
+    @property
+    def count(self) -> int:
+        """The number of usable keys."""
+        return len(self._keys)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the key set was fetched; may be asked by any thread."""
+        return None if self._fetched_at is None else monotonic() - self._age_since
 
     async def key(self, key_id: object) -> Key | None:
         """The key with this `kid`, or None; 503 while there are no keys at all."""
@@ -140,9 +154,11 @@ class JwksClient:
             keys = self._keys if content == self._content else parse(content)
         except Exception as error:  # whatever it is: the refreshing task goes on
             self._fail(_reason(error))
+            count_key_fetch("failed")
         else:
-            self._fetched_at = _now()
+            self._fetched_at, self._age_since = _now(), monotonic()
             self._take(keys, content)
+            count_key_fetch("ok" if keys else "empty")
             if keys:
                 self._failures = 0
             else:  # an answer: keys that are not listed any more do not count
