@@ -12,30 +12,23 @@ from functools import partial
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.util.types import AttributeValue
-from psycopg.conninfo import conninfo_to_dict
 
 import taskcore
 from taskapi import problems
 from taskcore import OperationRefused, RunRecord, TaskcoreError
 from taskcore.execution.observation import Ended
 from taskcore.models import SCHEMA, Task
-from taskcore.urls import libpq_conninfo
+from taskcore.urls import place_of
 
 from .gauges import POOL, POOL_NAME
 
 # The conventions' advice for db.client.operation.duration.
 _BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
+# All others ask for something else than tasks.
 _ON_TASKS = {
-    operation.__name__
-    for operation in (
-        taskcore.create_task,
-        taskcore.list_tasks,
-        taskcore.get_task,
-        taskcore.update_task,
-        taskcore.toggle_task,
-        taskcore.set_task_completed,
-        taskcore.delete_task,
-    )
+    name
+    for name in taskcore.__all__
+    if getattr(taskcore, name).__module__ == taskcore.get_task.__module__
 }
 _FAILED = ("unavailable", "outcome_unknown", "fault")
 
@@ -117,13 +110,11 @@ def _failure(record: RunRecord) -> dict[str, AttributeValue]:
 
 def _database(url: str) -> dict[str, AttributeValue]:
     """Which database it is, as far as the URL alone says it."""
-    parameters = conninfo_to_dict(libpq_conninfo(url))
-    found: dict[str, AttributeValue] = {"db.system.name": "postgresql"}
-    if name := parameters.get("dbname"):
-        found["db.namespace"] = f"{name}|{SCHEMA}"
-    host, port = parameters.get("host"), parameters.get("port") or "5432"
-    if host and "," not in str(host):  # of several, each connection may have another one
-        found["server.address"] = str(host)
-        if str(port).isdecimal() and not str(host).startswith("/"):
-            found["server.port"] = int(port)
-    return found
+    place = place_of(url)
+    found: dict[str, AttributeValue | None] = {
+        "db.system.name": "postgresql",
+        "db.namespace": place.database and f"{place.database}|{SCHEMA}",
+        "server.address": place.host,
+        "server.port": place.port,
+    }
+    return {name: value for name, value in found.items() if value is not None}
