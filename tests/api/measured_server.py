@@ -1,7 +1,8 @@
 """A server that sends requests to itself and prints what was measured of them.
 
 It is a program, because OpenTelemetry can be configured only once in a process: with the argument
-`measured`, in memory. Its connections to the database go through a proxy, which cuts some of them.
+`measured` in memory, with `late` only when the application has been made. Its connections to the
+database go through a proxy, which cuts some of them.
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ def main(how: str, good: str, expired: str) -> None:
 
     setattr(DirectPath, "_answer", counted)  # noqa: B010 - a method is not assigned to
     app = create_app_from_environment()
+    if how == "late":
+        collect = _configured()
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -105,6 +105,15 @@ def test_with_an_sdk_everything_goes_through_fastapi(measured: Json) -> None:
     assert (measured["observed"], measured["sdk"], measured["direct"]) == (True, True, 0)
 
 
+def test_an_sdk_may_come_between_the_making_of_the_application_and_its_start(
+    own_url: str, jwks_server: JwksServer
+) -> None:
+    found = report(own_url, jwks_server, "late")
+    assert (found["observed"], found["direct"]) == (True, 0)
+    assert len(operations(found, "list_tasks")) == 2
+    assert found["metrics"].keys() == table_of_metrics().keys()
+
+
 # --- spans ----------------------------------------------------------------------------------------
 
 

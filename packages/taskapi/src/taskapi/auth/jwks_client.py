@@ -42,6 +42,9 @@ _log = logging.getLogger(__name__)
 class JwksClient:
     """The keys of one JWKS URL."""
 
+    # When the keys were fetched, by a clock that needs no running loop.
+    _age_since: float
+
     def __init__(self, url: str, *, stale_limit: float, on_change: Callable[[], None]) -> None:
         self.url = url
         self._stale_limit = stale_limit
@@ -49,8 +52,6 @@ class JwksClient:
         self._keys: Mapping[str, Key] = {}
         self._content: bytes | None = None
         self._fetched_at: float | None = None
-        # The same moment by a clock that needs no running loop.
-        self._age_since = 0.0
         self._unknown_key_fetches = RateLimit(
             burst=_UNKNOWN_KEY_BURST, interval=_UNKNOWN_KEY_INTERVAL
         )
