@@ -252,6 +252,13 @@ def deployment(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def telemetry(session: nox.Session) -> None:
+    """The recipes of packages/taskapi/README.md, with OpenTelemetry's own programs."""
+    install_packages(session, "test", "telemetry")
+    session.run("pytest", "tests/telemetry", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """The speed beside other servers: a quarter of an hour. Needs Node and Debian's wrk."""
     if shutil.which("wrk") is None:
@@ -273,7 +280,7 @@ def pins(session: nox.Session) -> None:
     """Take newer versions: write the files of pins in tests/ anew."""
     install(session, "uv")
     here = with_embedded([f"--editable=./{path}" for path in DISTRIBUTIONS])
-    ours = ("test", "lint", "build", "docs", "matrix", "coverage", "mutants")
+    ours = ("test", "lint", "telemetry", "build", "docs", "matrix", "coverage", "mutants")
     wanted = {
         CONSTRAINTS: ("highest", [*here, *group(*ours)]),
         LOWEST: ("lowest-direct", [*here, *group("test")]),

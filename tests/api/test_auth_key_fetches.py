@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from time import monotonic
 
 import pytest
 
@@ -37,6 +38,38 @@ async def test_fifty_tokens_of_an_unknown_key_cause_one_fetch(
     jwks_server.go_on()
     assert await asyncio.gather(*waiting) == [f"u{n}" for n in range(50)]
     assert len(jwks_server.requests) == 2
+
+
+async def test_the_result_of_each_fetch_is_counted(
+    authenticator: Authenticator,
+    jwks_server: JwksServer,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results: list[str] = []
+    monkeypatch.setattr(jwks_client, "count_key_fetch", results.append)
+    for behaves in ("ok", "no keys", "500"):
+        jwks_server.behaves = behaves
+        fetches = len(jwks_server.requests)
+        await clock.forward(jwks_client.LIFETIME)
+        await wait_for_fetch(authenticator, jwks_server, fetches + 1)
+    assert results == ["ok", "empty", "failed"]
+
+
+async def test_the_number_of_keys_and_their_age_are_known(
+    open_authenticator: OpenAuthenticator, jwks_server: JwksServer
+) -> None:
+    jwks_server.hang()
+    jwks = (await open_authenticator(keys_url=jwks_server.url)).jwks
+    assert jwks is not None
+    assert (jwks.count, jwks.age) == (0, None)
+    before = monotonic()
+    jwks_server.go_on()
+    await wait_until_async(lambda: jwks.loaded)
+    age = await asyncio.to_thread(lambda: jwks.age)  # as what collects metrics asks
+    assert jwks.count == len(jwks_server.keys)
+    assert age is not None
+    assert 0 <= age <= monotonic() - before
 
 
 async def test_ten_thousand_invented_keys_in_a_minute_cause_six_fetches_at_most(

@@ -1,40 +1,55 @@
-"""Metrics: none until an OpenTelemetry SDK is configured, and then those of taskapi.
-
-The server runs in a process of its own, which is this file, because OpenTelemetry can be configured
-only once in a process. It sends requests to itself and prints what was measured of them.
-"""
+"""Telemetry: none until an OpenTelemetry SDK is configured, and then what the page says."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from api.jwks_server import JwksServer
+from api.measured_server import PROGRAM, REQUESTS, TITLE
+from api.tokens import BASE, jwk, key_signer
 from support.api_server import SECRET, token
+from support.page_blocks import section
 from support.pgbouncer import SERVER_SETTINGS
-from support.polling import wait_until
+from support.sql import run_sql
+from taskcore import embedded
+from taskcore.testing import database
+
+PAGE = (Path(__file__).parents[2] / "packages" / "taskapi" / "README.md").read_text()
+# Its name is searched in what is measured.
+USER = "user_of_the_measured_server"
+TASKS = ("create_task", "get_task", "list_tasks", "toggle_task", "update_task", "delete_task")
+
+Json = dict[str, Any]
 
 
-def bearer(user: str, lifetime: float = 600) -> str:
-    return f"Bearer {token(user, lifetime=lifetime)}"
-
-
-def report(url: str, user: str, how: str) -> dict[str, Any]:
+def report(url: str, jwks: JwksServer, how: str, **variables: str) -> Json:
+    """What the server prints; its database is a test's own, because the server spoils it."""
+    run_sql(url, f"INSERT INTO users (id) VALUES ('{USER}')")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("OTEL_")},
         "DATABASE_URL": url,
         "BETTER_AUTH_SECRET": SECRET,
+        "BETTER_AUTH_URL": BASE,
+        "JWKS_URL": jwks.url,
         "TASKAPI_POOL_SIZE": "3",
         **SERVER_SETTINGS,
         "PYTHONPATH": os.pathsep.join(sys.path),
+        **variables,
     }
+    good, expired = key_signer().token(USER), token(USER, lifetime=-600)
     done = subprocess.run(
-        [sys.executable, str(Path(__file__)), how, bearer(user), bearer(user, lifetime=-600)],
+        [sys.executable, *PROGRAM, how, f"Bearer {good}", f"Bearer {expired}"],
         env=environment,
         capture_output=True,
         text=True,
@@ -42,141 +57,263 @@ def report(url: str, user: str, how: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert found["statuses"] == [200, 401, 401, 401, 404, 404, 422]
+    found: Json = json.loads(done.stdout)
+    assert found["statuses"] == [sent.status for sent in REQUESTS]
     return found
 
 
-def test_without_an_sdk_nothing_is_measured(served_url: str, alice: str) -> None:
-    found = report(served_url, alice, "plain")
+@pytest.fixture(scope="module")
+def measured_url(postgres: embedded.Server, migrated: str) -> Iterator[str]:
+    with database(postgres, migrated) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def measured(measured_url: str) -> Iterator[Json]:
+    """What one server has measured."""
+    with closing(JwksServer([jwk("EdDSA"), jwk("ES256")])) as keys:
+        yield report(measured_url, keys, "measured")
+
+
+# --- without an SDK -------------------------------------------------------------------------------
+
+
+def assert_nothing_is_observed(found: Json) -> None:
+    assert found["observed"] is False
+    # The path that no route has, and the health endpoint.
+    fastapi = [sent for sent in REQUESTS if sent.path.startswith(("/nowhere", "/health"))]
+    wrong_method = [sent for sent in REQUESTS if sent.status == 405]
+    assert found["direct"] == len(REQUESTS) - len(fastapi) - len(wrong_method)
+
+
+def test_without_an_sdk_nothing_is_observed(own_url: str, jwks_server: JwksServer) -> None:
+    found = report(own_url, jwks_server, "plain")
+    assert_nothing_is_observed(found)
     assert found["sdk"] is False
     assert found["recording"] is False
-    assert found["direct"] == 6, "the control: without it, all but the unknown path go directly"
     assert [name for name in found["threads"] if "otel" in name.lower()] == []
 
 
-def test_with_an_sdk_the_metrics_are_measured(served_url: str, alice: str) -> None:
-    found = report(served_url, alice, "measured")
-    assert found["sdk"] is True  # the control of the test before
-    metrics = found["metrics"]
-    problems = {point["code"]: point["value"] for point in metrics["taskapi.problems"]}
-    assert problems == {
+def test_with_the_sdk_disabled_nothing_is_observed(own_url: str, jwks_server: JwksServer) -> None:
+    found = report(own_url, jwks_server, "measured", OTEL_SDK_DISABLED="true")
+    assert_nothing_is_observed(found)
+    assert found["spans"] == []
+
+
+def test_with_an_sdk_everything_goes_through_fastapi(measured: Json) -> None:
+    """The control of the two tests before."""
+    assert (measured["observed"], measured["sdk"], measured["direct"]) == (True, True, 0)
+
+
+def test_an_sdk_may_come_between_the_making_of_the_application_and_its_start(
+    own_url: str, jwks_server: JwksServer
+) -> None:
+    found = report(own_url, jwks_server, "late")
+    assert (found["observed"], found["direct"]) == (True, 0)
+    assert len(operations(found, "list_tasks")) == 2
+    assert found["metrics"].keys() == table_of_metrics().keys()
+
+
+# --- spans ----------------------------------------------------------------------------------------
+
+
+def operations(found: Json, name: str) -> list[Json]:
+    """The spans of this operation, in the order in which they ended."""
+    return [span for span in found["spans"] if span["attributes"].get("db.operation.name") == name]
+
+
+def test_each_operation_has_a_span_below_that_of_its_request(measured: Json) -> None:
+    by_id = {span["context"]["span_id"]: span for span in measured["spans"]}
+    routes = {
+        "create_task": "POST /api/tasks",
+        "get_task": "GET /api/tasks/{id}",
+        "list_tasks": "GET /api/tasks",
+        "toggle_task": "PATCH /api/tasks/{id}/complete",
+        "update_task": "PUT /api/tasks/{id}",
+        "delete_task": "DELETE /api/tasks/{id}",
+        "database_revision": "GET /health/ready",
+        "cluster_nodes": "GET /health/ready",
+    }
+    for name, route in routes.items():
+        spans = operations(measured, name)
+        assert spans, name
+        for found in spans:
+            assert found["name"] == (f"{name} tasks" if name in TASKS else name)
+            assert found["kind"] == "SpanKind.CLIENT"
+            span = found
+            while span["parent_id"] is not None:  # FastAPI has one for an endpoint, too
+                span = by_id[span["parent_id"]]
+            assert span["name"] == route
+    assert len(operations(measured, "list_tasks")) == 2
+    assert len(operations(measured, "get_task")) == 2
+
+
+def test_the_attributes_of_a_span_are_those_of_the_page(measured: Json, measured_url: str) -> None:
+    (first,) = operations(measured, "create_task")
+    host, port, name = re.search(r"@([^:]+):(\d+)/(\w+)", measured_url).groups()  # type: ignore[union-attr]
+    attributes = first["attributes"]
+    assert attributes.pop("taskcore.wait_time") >= 0
+    assert attributes.pop("server.port") not in (None, int(port)), "that of the proxy"
+    assert attributes == {
+        "db.system.name": "postgresql",
+        "db.namespace": f"{name}|public",
+        "server.address": host,
+        "db.operation.name": "create_task",
+        "db.collection.name": "tasks",
+        "db.query.summary": "create_task tasks",
+        "taskcore.outcome": "ok",
+        "taskcore.round_trips": 2,  # with the question before the first operation
+        "taskcore.retries": 0,
+    }
+    table = section(PAGE, "Telemetry").partition("| metric |")[0]
+    listed = {n for row in re.findall(r"^\| (`.*?) \|", table, re.M) for n in names(row)}
+    seen = {
+        key
+        for span in measured["spans"]
+        if "db.operation.name" in span["attributes"]
+        for key in span["attributes"]
+    } | {"taskcore.wait_time", "server.port"}
+    assert seen == listed
+
+
+def ends(found: Json, name: str) -> list[tuple[Any, ...]]:
+    """Of each span of this operation: outcome, round trips, repetitions, error and status."""
+    keys = ("taskcore.outcome", "taskcore.round_trips", "taskcore.retries", "error.type")
+    return [
+        (*(span["attributes"].get(key) for key in keys), span["status"]["status_code"])
+        for span in operations(found, name)
+    ]
+
+
+def test_how_an_operation_ended_is_in_its_span(measured: Json) -> None:
+    assert ends(measured, "list_tasks") == [
+        ("ok", 2, 1, None, "UNSET"),  # the connection was cut
+        ("fault", 1, 0, "42P01", "ERROR"),  # there was no table
+    ]
+    assert ends(measured, "toggle_task") == [
+        ("ok", 1, 0, None, "UNSET"),
+        ("outcome_unknown", 1, 0, "ConnectionLost", "ERROR"),
+    ]
+    assert ends(measured, "update_task") == [("miss", 2, 0, None, "UNSET")]
+    assert ends(measured, "get_task") == [
+        ("ok", 1, 0, None, "UNSET"),
+        ("miss", 2, 0, None, "UNSET"),
+    ]
+    reasons = [span["attributes"].get("taskcore.miss.reason") for span in measured["spans"]]
+    assert Counter(reasons) - Counter({None: len(reasons)}) == Counter(
+        stale_version=1, task_not_found=1
+    )
+
+
+def test_nothing_that_is_measured_names_a_user_a_task_or_a_secret(
+    measured: Json, measured_url: str
+) -> None:
+    password = re.search(r":([^:@/]+)@", measured_url)
+    assert password is not None
+    words = [USER, measured["task"], TITLE, SECRET, password[1], "eyJ", "REDACTED"]
+    told = json.dumps([measured["spans"], measured["metrics"]])
+    assert [word for word in words if word in told] == ["REDACTED"]
+    paths = {span["attributes"].get("url.path") for span in measured["spans"]}
+    assert paths == {None, "REDACTED", "/api/tasks", "/health/ready"}
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def table_of_metrics() -> dict[str, tuple[str, str, set[str]]]:
+    """By the name: kind, unit and attributes, as the page has them."""
+    rows = section(PAGE, "Telemetry").partition("| metric |")[2].partition("\n\n")[0]
+    found = {}
+    for row in rows.splitlines()[2:]:
+        name, kind, unit, attributes, _ = (cell.strip() for cell in row.strip("|").split("|"))
+        found[names(name)[0]] = (kind, names(unit)[0], set(names(attributes)))
+    return found
+
+
+def test_the_table_of_metrics_is_what_is_measured(measured: Json) -> None:
+    seen = {
+        name: (
+            metric["kind"],
+            metric["unit"],
+            {key for point in metric["points"] for key in point["attributes"]},
+        )
+        for name, metric in measured["metrics"].items()
+    }
+    assert seen == table_of_metrics()
+
+
+def values(found: Json, name: str, *keys: str) -> dict[Any, Any]:
+    """The values of a metric, by the value of these attributes."""
+    by_key: Counter[Any] = Counter()
+    for point in found["metrics"][name]["points"]:
+        attributes = [point["attributes"].get(key) for key in keys]
+        by_key[attributes[0] if len(keys) == 1 else tuple(attributes)] += point["value"]
+    return dict(by_key)
+
+
+def test_the_metrics_count_what_was_sent(measured: Json) -> None:
+    ended = values(
+        measured, "db.client.operation.duration", "db.operation.name", "taskcore.outcome"
+    )
+    assert {end: number for end, number in ended.items() if end[0] in TASKS} == {
+        ("create_task", "ok"): 1,
+        ("get_task", "ok"): 1,
+        ("get_task", "miss"): 1,
+        ("list_tasks", "ok"): 1,
+        ("list_tasks", "fault"): 1,
+        ("toggle_task", "ok"): 1,
+        ("toggle_task", "outcome_unknown"): 1,
+        ("update_task", "miss"): 1,
+        ("delete_task", "ok"): 1,
+    }
+    waits = values(measured, "db.client.connection.wait_time", "db.client.connection.pool.name")
+    assert waits["taskapi"] == 9
+    assert waits["readiness"] >= 2
+    reasons = ("db.operation.name", "reason")
+    assert values(measured, "taskapi.operation.misses", *reasons) == {
+        ("get_task", "task_not_found"): 1,
+        ("update_task", "stale_version"): 1,
+    }
+    assert values(measured, "taskapi.operation.retries", *reasons) == {
+        ("list_tasks", "connection_lost"): 1
+    }
+    assert values(measured, "taskapi.problems", "code") == {
         "token_missing": 2,
         "token_expired": 1,
+        "stale_version": 1,
         "route_not_found": 1,
+        "method_not_allowed": 1,
         "task_not_found": 1,
         "validation_failed": 1,
+        "outcome_unknown": 1,
+        "database_unavailable": 1,
     }
-    failures = metrics["taskapi.authentication.failures"]
-    assert {point["reason"]: point["value"] for point in failures} == {
+    assert values(measured, "taskapi.authentication.failures", "reason") == {
         "token_missing": 2,
         "token_expired": 1,
     }
-    (size,), (idle,) = metrics["taskapi.pool.size"], metrics["taskapi.pool.idle"]
-    assert 1 <= idle["value"] <= size["value"] <= 3
-    assert {"GET /api/tasks", "GET /api/tasks/{id}"} <= set(found["spans"])
-    assert found["direct"] == 0, "everything goes through FastAPI, which makes the spans"
-    for name in ("taskapi.pool.waits", "taskapi.pool.wait.time", "taskapi.pool.timeouts"):
-        assert [point["value"] >= 0 for point in metrics[name]] == [True]
 
 
-# --- the process ----------------------------------------------------------------------------------
+def test_the_metrics_say_how_the_pool_and_the_keys_are(measured: Json) -> None:
+    pool = "db.client.connection"
+    by_state = values(measured, f"{pool}.count", f"{pool}.state")
+    assert by_state["used"] == 0
+    assert 1 <= by_state["idle"] <= 3
+    assert values(measured, f"{pool}.max", f"{pool}.pool.name") == {"taskapi": 3}
+    for name in (f"{pool}.pending_requests", f"{pool}.timeouts", "taskapi.connection.failures"):
+        assert values(measured, name, f"{pool}.pool.name") == {"taskapi": 0}
+    assert values(measured, "taskapi.keys.fetches", "result") == {"ok": 1}
+    assert values(measured, "taskapi.keys.count", "") == {None: 2}
+    assert 0 < values(measured, "taskapi.keys.age", "")[None] < 100
+    assert values(measured, "taskapi.tokens.verified", "") == {None: 1}
+    assert values(measured, "taskapi.tokens.remembered", "") == {None: 1}
 
 
-def main(how: str, good: str, expired: str) -> None:
-    collect = _configured() if how == "measured" else dict
-    import uvicorn
-    from opentelemetry import trace
-
-    from taskapi.app import create_app_from_environment
-    from taskapi.direct_path import DirectPath
-
-    direct = 0
-    answer = DirectPath._answer
-
-    async def counted(*args: Any) -> None:
-        nonlocal direct
-        direct += 1
-        await answer(*args)
-
-    setattr(DirectPath, "_answer", counted)  # noqa: B010 - a method is not assigned to
-    app = create_app_from_environment()
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        statuses = _ask(_port(server), good, expired)
-        found = {
-            "statuses": statuses,
-            "direct": direct,
-            "sdk": "opentelemetry.sdk" in sys.modules,
-            "recording": trace.get_tracer("test").start_span("test").is_recording(),
-            "threads": [thread.name for thread in threading.enumerate()],
-            **collect(),
-        }
-    finally:
-        server.should_exit = True
-        thread.join(30)
-    sys.stdout.write(json.dumps(found))
-
-
-def _port(server: Any) -> int:
-    wait_until(lambda: server.started, "the start of the server", timeout=30)
-    port: int = server.servers[0].sockets[0].getsockname()[1]
-    return port
-
-
-def _ask(port: int, good: str, expired: str) -> list[int]:
-    import httpx
-
-    unknown_id = "00000000-0000-4000-8000-000000000000"
-    requests = [
-        ("/api/tasks", good),
-        ("/api/tasks", ""),
-        ("/api/tasks/1", ""),
-        ("/api/tasks", expired),
-        ("/nowhere", good),
-        (f"/api/tasks/{unknown_id}", good),
-        ("/api/tasks/1", good),
-    ]
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        return [
-            client.get(path, headers={"Authorization": credentials}).status_code
-            for path, credentials in requests
-        ]
-
-
-def _configured() -> Callable[[], dict[str, Any]]:
-    """Configure OpenTelemetry with readers in memory; return a function that reads them."""
-    from opentelemetry import metrics, trace
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-    reader, spans = InMemoryMetricReader(), InMemorySpanExporter()
-    metrics.set_meter_provider(MeterProvider([reader]))
-    tracing = TracerProvider()
-    tracing.add_span_processor(SimpleSpanProcessor(spans))
-    trace.set_tracer_provider(tracing)
-
-    def collect() -> dict[str, Any]:
-        data = reader.get_metrics_data()
-        assert data is not None
-        found: dict[str, list[dict[str, Any]]] = {}
-        for resource in data.resource_metrics:
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    if metric.name.startswith("taskapi."):
-                        found[metric.name] = [
-                            {**dict(point.attributes or {}), "value": getattr(point, "value", None)}
-                            for point in metric.data.data_points
-                        ]
-        return {"metrics": found, "spans": [span.name for span in spans.get_finished_spans()]}
-
-    return collect
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def test_the_durations_have_the_bounds_of_the_conventions(measured: Json) -> None:
+    points = measured["metrics"]["db.client.operation.duration"]["points"]
+    bounds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+    assert [point["bounds"] for point in points] == [bounds] * len(points)

@@ -43,7 +43,7 @@ def new_values(task: TaskCreate) -> dict[str, object]:
 def _create_twice(owner: str, task_id: UUID) -> Steps[list[TaskRow]]:
     """Create a task twice: the second create conflicts, and so it reads the existing row."""
     for _ in range(2):
-        yield from operations._create(owner, task_id, new_values(TaskCreate(title="own")))
+        yield from operations._create_task(owner, task_id, new_values(TaskCreate(title="own")))
     # A create takes the first row that it finds, in no defined order; _GET returns all of them.
     return (yield from rows(operations._GET, owner=owner, task_id=task_id))
 

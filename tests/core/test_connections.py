@@ -18,7 +18,7 @@ SHOW = "SELECT current_setting('search_path'), current_setting('work_mem')"
 GIVEN = "?options=-c%20work_mem%3D7MB%20-c%20search_path%3Dpublic"
 
 
-def of_the_pool(url: str, **settings: bool) -> Any:
+def of_the_pool(url: str, **settings: Any) -> Any:
     with (
         Database(url, min_size=1, max_size=1, **settings) as database,
         pool_connection(database) as connection,

@@ -6,7 +6,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from taskcore import Database, InvalidInput, list_tasks
-from taskcore.urls import direct, is_pooled, libpq_conninfo
+from taskcore.urls import Place, direct, is_pooled, libpq_conninfo, place_of
 
 NEON = "postgresql://app:s3cret@ep-cool-name-123456-pooler.eu-central-1.aws.neon.tech/neondb"
 SCHEMES = ["postgres", "postgresql", "postgresql+psycopg", "postgresql+asyncpg"]
@@ -110,3 +110,19 @@ def test_a_url_without_a_host_is_direct() -> None:
     conninfo = libpq_conninfo("postgresql:///tasks")
     assert not is_pooled(conninfo)
     assert direct(conninfo) == conninfo
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://app:s3cret@db.example:6543/tasks", ("db.example", 6543, "tasks")),
+        ("postgres+asyncpg://app@db.example/tasks", ("db.example", 5432, "tasks")),
+        ("postgresql://app@[::1]/tasks", ("::1", 5432, "tasks")),
+        ("postgresql://one:5432,two:5433/tasks", (None, None, "tasks")),
+        ("postgresql:///tasks?host=/run/postgresql&port=5433", ("/run/postgresql", None, "tasks")),
+        ("postgresql:///tasks", (None, None, "tasks")),
+        ("postgresql://db.example", ("db.example", 5432, None)),
+    ],
+)
+def test_the_place_of_a_database_is_what_its_url_says(url: str, place: Place) -> None:
+    assert place_of(url) == place

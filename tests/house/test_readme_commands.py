@@ -32,6 +32,7 @@ SERVES = {"taskcli serve"}
 # Commands that need packages from an index are run by the named file.
 FIRST = "tests/first_minutes/test_first_command.py"
 BACKUP = "tests/cli/test_backup.py"
+RECIPES = "tests/telemetry/test_recipes.py"
 ELSEWHERE = {
     '.venv/bin/pip install "./packages/taskcore[embedded]" ./packages/taskapi ./packages/taskcli': (
         FIRST
@@ -46,6 +47,20 @@ ELSEWHERE = {
     'pg_restore --dbname="$RESTORED_URL" tasks.dump': BACKUP,
     'taskcli repair --database-url "$RESTORED_URL"': BACKUP,
     'taskcli doctor --database-url "$RESTORED_URL"': BACKUP,
+    **dict.fromkeys(
+        (
+            "pip install opentelemetry-distro opentelemetry-exporter-prometheus",
+            "pip install opentelemetry-distro opentelemetry-exporter-otlp-proto-http",
+            "opentelemetry-instrument --service_name taskapi --metrics_exporter prometheus "
+            "--exporter_prometheus_port 9464 --traces_exporter none --logs_exporter none "
+            "taskcli serve",
+            "opentelemetry-instrument --service_name taskapi "
+            "--exporter_otlp_protocol http/protobuf "
+            "--exporter_otlp_endpoint http://localhost:4318 --logs_exporter none "
+            "taskcli serve --workers 2",
+        ),
+        RECIPES,
+    ),
 }
 
 
@@ -96,7 +111,7 @@ def test_every_command_is_in_a_table() -> None:
 @pytest.mark.parametrize("command", ELSEWHERE)
 def test_a_command_that_another_file_runs_is_in_that_file(command: str) -> None:
     text = (ROOT / ELSEWHERE[command]).read_text()
-    if ELSEWHERE[command] in (FIRST, BACKUP):
+    if ELSEWHERE[command] in (FIRST, BACKUP, RECIPES):
         assert '"README.md"' in text
     else:
         assert command in text.splitlines()
@@ -126,7 +141,9 @@ def test_a_command_that_serves_answers(command: str, cli: Cli, url: str, secret:
     assert process.wait(30) == 0
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(INSTALLS)])
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if c.startswith(INSTALLS) and c not in ELSEWHERE]
+)
 def test_an_installed_distribution_is_ours_and_has_the_extra(command: str) -> None:
     ours = {"taskcore", "taskapi", "taskcore-cli"}
     for wanted in map(Requirement, shlex.split(command.removeprefix(INSTALLS))):

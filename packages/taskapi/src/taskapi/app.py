@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskcore import AsyncDatabase, TaskcoreError
 
@@ -23,7 +23,9 @@ from .readiness import Readiness
 from .request_id import REQUEST_ID
 from .services import Services, services_of
 from .settings import ConfigurationError, Settings
-from .telemetry import count_problem, observe_pool
+from .telemetry import startup
+from .telemetry.counters import count_problem
+from .telemetry.paths import PathRedaction
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +46,10 @@ class TaskApi(FastAPI):
     """FastAPI with the direct path in front of it."""
 
     direct_path: DirectPath
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What FastAPI's telemetry runs for a request that does not take the direct path."""
+        return PathRedaction(super().build_middleware_stack(), self.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.direct_path(scope, receive, send)
@@ -83,7 +89,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     readiness = Readiness(url, prepare=prepare)
     app.state.services = Services(settings, authenticator_for(settings), database, readiness)
-    observe_pool(database)
     routes.install(app)
     health.install(app)
     if settings.docs:
@@ -94,8 +99,11 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: TaskApi) -> AsyncIterator[None]:
     services = services_of(app)
+    if startup.is_configured():
+        app.direct_path.closed = True
+        startup.begin(services)
     async with services.database:
         await services.readiness.open()
         await services.authenticator.open()

@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskcore import TaskcoreError
 
-from . import telemetry
 from .problems import Problem
 from .task_route import TaskRoute
 
@@ -27,6 +26,9 @@ Handler: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
 
 class DirectPath:
     """One table, made of the task routes that the application has."""
+
+    closed = False
+    """Whether every request goes through FastAPI; decided when the application starts."""
 
     def __init__(self, app: FastAPI, rest: ASGIApp) -> None:
         """`rest` is the application as FastAPI serves it."""
@@ -46,7 +48,7 @@ class DirectPath:
             await self._rest(scope, receive, send)
             return
         if self._stack is None:
-            self._stack = self._rest if telemetry.is_configured() else self._with_middleware()
+            self._stack = self._rest if self.closed else self._with_middleware()
         scope["app"] = self._app
         scope["route"] = route
         await self._stack(scope, receive, send)

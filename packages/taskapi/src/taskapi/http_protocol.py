@@ -22,7 +22,7 @@ from .http_response import ResponseCycle
 from .logs import REFUSED_WITH, log_refusal
 from .problems import HEADERS_TOO_LARGE, MALFORMED_REQUEST, REQUEST_TIMEOUT, Kind, Problem
 from .request_id import REQUEST_ID, new_request_id
-from .telemetry import count_problem
+from .telemetry.counters import count_problem
 
 # Data is parsed in parts of this size, because only after a part it is known how much of it was
 # body: so a pipelined request may have this much more than the limit.

@@ -21,7 +21,7 @@ from . import problems
 from .logs import log_request
 from .request_id import REQUEST_ID, request_id_of
 from .services import services_of
-from .telemetry import count_problem
+from .telemetry.counters import count_problem
 
 _log = logging.getLogger(__name__)
 

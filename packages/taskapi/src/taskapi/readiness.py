@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from taskcore import AsyncDatabase, DatabaseNotReady, PermissionMissing, TaskcoreError, migrations
+from taskcore.execution.observation import Observer
 from taskcore.nodes import cluster_nodes
 
 # Seconds for the question, and for which its answer is remembered, also if it is a failure.
@@ -23,6 +24,10 @@ class Readiness:
         self._database = AsyncDatabase(url, max_size=1, timeout=_TIMEOUT, prepare=prepare)
         self._question: asyncio.Task[dict[str, str]] | None = None
         self._outdated_at = 0.0
+
+    def observe(self, observer: Observer) -> None:
+        """Let this observer be told of the questions."""
+        self._database.observe = observer
 
     async def open(self) -> None:
         await self._database.open()

@@ -37,6 +37,7 @@ from .errors import (
 )
 from .execution.bound_session import bind_owner
 from .execution.database import AsyncDatabase, Database
+from .execution.observation import RunRecord
 from .execution.op import Op
 from .execution.session import run_in
 from .models import Task, User
@@ -73,6 +74,7 @@ __all__ = [
     "OperationRefused",
     "PermissionMissing",
     "RowRefused",
+    "RunRecord",
     "SchemaError",
     "SchemaLocked",
     "SchemaMissing",

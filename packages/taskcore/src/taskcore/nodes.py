@@ -24,10 +24,10 @@ class Nodes(NamedTuple):
 
 def cluster_nodes() -> Op[Nodes]:
     """Ask the coordinator which nodes let it in."""
-    return Op(_NO_OWNER, _ask, (), _counted)
+    return Op(_NO_OWNER, _cluster_nodes, (), _counted)
 
 
-def _ask(_: str) -> Steps[list[Row]]:
+def _cluster_nodes(_: str) -> Steps[list[Row]]:
     distributed = yield from first(_IS_DISTRIBUTED)
     if distributed is None or not distributed[0]:
         return []

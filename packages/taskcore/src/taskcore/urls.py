@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -11,6 +12,8 @@ from .errors import InvalidInput
 
 _START = re.compile(r"^postgres(?:ql)?(?:\+\w+)?://(?P<login>[^@/]*@)?")
 _POOLER = "-pooler"
+# Where a URL names none.
+_PORT = 5432
 
 
 def libpq_conninfo(url: str) -> str:
@@ -26,6 +29,26 @@ def libpq_conninfo(url: str) -> str:
         parameter = re.search(r'invalid URI query parameter: "([^"]*)"', str(error))
         reason = f": PostgreSQL knows no parameter {parameter[1]!r}" if parameter else ""
         raise InvalidInput(f"the database URL can't be read{reason}") from None
+
+
+class Place(NamedTuple):
+    """Where a database is, as far as its URL says it."""
+
+    host: str | None
+    port: int | None
+    database: str | None
+
+
+def place_of(url: str) -> Place:
+    """Return host, port and database of a URL; of several hosts none, and no port of a socket."""
+    found = conninfo_to_dict(libpq_conninfo(url))
+    host, port = str(found.get("host") or ""), str(found.get("port") or _PORT)
+    if "," in host or "," in port:
+        host = ""
+    if not host or host.startswith("/"):
+        port = ""
+    database = found.get("dbname")
+    return Place(host or None, int(port) if port else None, str(database) if database else None)
 
 
 def is_pooled(conninfo: str) -> bool:

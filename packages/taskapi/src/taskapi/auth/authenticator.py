@@ -8,6 +8,7 @@ from time import time
 
 from taskapi.problems import TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_MALFORMED, TOKEN_MISSING, Problem
 from taskapi.settings import Settings, variable
+from taskapi.telemetry.counters import count_verified_token
 
 from . import claims, key_set, shared_secret
 from .claims import RequiredClaims
@@ -53,6 +54,11 @@ class Authenticator:
         if self.jwks is not None:
             await self.jwks.close()
 
+    @property
+    def remembered(self) -> int:
+        """The number of verified tokens in memory."""
+        return len(self._remembered)
+
     async def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The user id of the token in these headers; 401 if there is no valid one."""
         token = _bearer_token(headers)
@@ -65,6 +71,7 @@ class Authenticator:
             del self._remembered[digest]
             raise Problem(TOKEN_EXPIRED)
         user, valid_until = await self._verify(token)
+        count_verified_token()
         if len(self._remembered) >= _MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[digest] = (user, valid_until)

@@ -19,8 +19,10 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 
 from taskapi.problems import KEYS_UNAVAILABLE, Problem
+from taskapi.telemetry.counters import count_key_fetch
 
 from . import key_request
 from .key_set import Key, UnusableKeySet, parse
@@ -39,6 +41,9 @@ _log = logging.getLogger(__name__)
 
 class JwksClient:
     """The keys of one JWKS URL."""
+
+    # When the keys were fetched, by a clock that needs no running loop.
+    _age_since: float
 
     def __init__(self, url: str, *, stale_limit: float, on_change: Callable[[], None]) -> None:
         self.url = url
@@ -77,6 +82,16 @@ class JwksClient:
             self._take({}, None)
             self._fetched_at = None
         return bool(self._keys)
+
+    @property
+    def count(self) -> int:
+        """The number of usable keys."""
+        return len(self._keys)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the key set was fetched; may be asked by any thread."""
+        return None if self._fetched_at is None else monotonic() - self._age_since
 
     async def key(self, key_id: object) -> Key | None:
         """The key with this `kid`, or None; 503 while there are no keys at all."""
@@ -140,9 +155,11 @@ class JwksClient:
             keys = self._keys if content == self._content else parse(content)
         except Exception as error:  # whatever it is: the refreshing task goes on
             self._fail(_reason(error))
+            count_key_fetch("failed")
         else:
-            self._fetched_at = _now()
+            self._fetched_at, self._age_since = _now(), monotonic()
             self._take(keys, content)
+            count_key_fetch("ok" if keys else "empty")
             if keys:
                 self._failures = 0
             else:  # an answer: keys that are not listed any more do not count

@@ -21,6 +21,7 @@ from .blocking_wait import wait_for_part
 from .connection import AsyncConnection, Connection
 from .loop_connection import Answer, LoopConnection
 from .loop_pool import LoopPool
+from .observation import Observer, observed
 from .op import Op
 from .pool import Loan, Pool
 from .run import Ask, Limits, Need, TakeBatch, run
@@ -46,6 +47,7 @@ class _Configured:
         pool_timeout: float | None = None,
         statement_timeout: float | None = None,
         prepare: bool | None = None,
+        observe: Observer | None = None,
     ) -> None:
         """Keep the settings; nothing is connected yet.
 
@@ -54,7 +56,9 @@ class _Configured:
         connection and `statement_timeout` each statement. `max_waiting` operations may wait for
         a connection (0: any number). `prepare` should be off behind a transaction pooler; left out,
         it is off where the host is named as Neon names its pooler, and goes off for good, with a
-        warning, where statements turn out to be shared with other clients.
+        warning, where statements turn out to be shared with other clients. `observe` is called at
+        the beginning of each run with the operation's name, and what it returns at the end with a
+        `RunRecord`; it may be set later, for the runs that begin then.
         """
         if min_size < 0 or max_size < 1 or max_size < min_size:
             raise InvalidInput("the pool needs 0 <= min_size <= max_size, and max_size >= 1")
@@ -63,6 +67,7 @@ class _Configured:
         if min(timeout, pool_timeout, statement_timeout) <= 0:
             raise InvalidInput("timeouts must be more than 0 seconds")
         conninfo = libpq_conninfo(url)
+        self.observe = observe
         if prepare is None:
             prepare = not is_pooled(conninfo)
         self.limits = Limits(
@@ -123,9 +128,12 @@ class Database(_Configured):
     def run(self, op: Op[T], *, timeout: float | None = None) -> T:
         """Run an operation, in `timeout` seconds at most if that is given."""
         pool = self._open_pool()
+        flow = run(op, self.limits.within(timeout))
+        if self.observe is not None:
+            flow = observed(flow, op.name, self.observe)
         loan, give_back = pool.loan()
         try:
-            result = self._drive(run(op, self.limits.within(timeout)), pool, loan)
+            result = self._drive(flow, pool, loan)
         finally:
             # An exception that is thrown in here comes after the first call, and so loses nothing.
             give_back()
@@ -259,6 +267,8 @@ class AsyncDatabase(_Configured):
         """Run an operation, in `timeout` seconds at most if that is given."""
         pool = self._pool_of_this_loop()
         flow = run(op, self.limits.within(timeout))
+        if self.observe is not None:
+            flow = observed(flow, op.name, self.observe)
         asked: Ask | None = None
         future: Answer | None = None
         connection: LoopConnection | None = None

@@ -124,6 +124,11 @@ class Op(Generic[T_co]):
     def __post_init__(self) -> None:
         valid_owner(self.owner)
 
+    @property
+    def name(self) -> str:
+        """The operation's name, such as get_task: its steps have it, after an underscore."""
+        return getattr(self.steps, "__name__", "operation").lstrip("_")
+
     def start(self) -> Steps[Any]:
         """Begin a new run of the operation."""
         return self.steps(self.owner, *self.args)

@@ -15,10 +15,10 @@ _REVISION = Statement(select(table(VERSION_TABLE, column("version_num"), schema=
 
 def database_revision() -> Op[str | None]:
     """Read the revision of the schema; None if no migration has run to its end."""
-    return Op(_NO_OWNER, _read_version, (), _revision)
+    return Op(_NO_OWNER, _database_revision, (), _revision)
 
 
-def _read_version(_: str) -> Steps[Row]:
+def _database_revision(_: str) -> Steps[Row]:
     return (yield from first(_REVISION)) or ()
 
 

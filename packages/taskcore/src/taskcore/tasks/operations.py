@@ -153,12 +153,12 @@ def create_task(
     """Make a task. With an idempotency key it is the same task however often it is run."""
     task_id = new_task_id() if idempotency_key is None else _derived_id(owner, idempotency_key)
     new = {f"new_{name}": value for name, value in _checked(task, TaskCreate)}
-    return Op(owner, _create, (task_id, new), _read_created)
+    return Op(owner, _create_task, (task_id, new), _read_created)
 
 
 def list_tasks(owner: str) -> Op[list[TaskRead]]:
     """Read all tasks of the owner, newest first."""
-    return Op(owner, _list, (), read_tasks)
+    return Op(owner, _list_tasks, (), read_tasks)
 
 
 # With `hide_foreign`, a task of another user does not exist: the operation raises TaskNotFound, and
@@ -167,7 +167,7 @@ def list_tasks(owner: str) -> Op[list[TaskRead]]:
 
 def get_task(owner: str, task_id: UUID, *, hide_foreign: bool = False) -> Op[TaskRead]:
     """Read one task."""
-    return Op(owner, _get, (_valid_id(task_id), hide_foreign), read_task)
+    return Op(owner, _get_task, (_valid_id(task_id), hide_foreign), read_task)
 
 
 def update_task(
@@ -182,17 +182,16 @@ def update_task(
     values: dict[str, object] = {}
     for name, value in _checked(change, TaskUpdate):
         values |= {f"{name}_given": name in change.model_fields_set, f"new_{name}": value}
-    arguments = (_valid_id(task_id), hide_foreign, _UPDATE, values, _versions(if_version))
-    return Op(owner, _write, arguments, read_task)
+    arguments = (_valid_id(task_id), hide_foreign, values, _versions(if_version))
+    return Op(owner, _update_task, arguments, read_task)
 
 
 def toggle_task(
     owner: str, task_id: UUID, *, if_version: Versions | None = None, hide_foreign: bool = False
 ) -> Op[TaskRead]:
     """Complete an open task, reopen a completed one."""
-    values: dict[str, object] = {}
-    arguments = (_valid_id(task_id), hide_foreign, _TOGGLE, values, _versions(if_version))
-    return Op(owner, _write, arguments, read_task)
+    arguments = (_valid_id(task_id), hide_foreign, _versions(if_version))
+    return Op(owner, _toggle_task, arguments, read_task)
 
 
 def set_task_completed(
@@ -206,22 +205,23 @@ def set_task_completed(
     """Complete or reopen a task, whichever it was before."""
     if not isinstance(completed, bool):
         raise InvalidInput("completed must be True or False")
-    values = {"new_completed": completed}
-    arguments = (_valid_id(task_id), hide_foreign, _SET_COMPLETED, values, _versions(if_version))
-    return Op(owner, _write, arguments, read_task)
+    arguments = (_valid_id(task_id), hide_foreign, completed, _versions(if_version))
+    return Op(owner, _set_task_completed, arguments, read_task)
 
 
 def delete_task(
     owner: str, task_id: UUID, *, if_version: Versions | None = None, hide_foreign: bool = False
 ) -> Op[UUID]:
     """Delete a task for good; the result is its id."""
-    return Op(owner, _delete, (_valid_id(task_id), hide_foreign, _versions(if_version)), _read_id)
+    return Op(
+        owner, _delete_task, (_valid_id(task_id), hide_foreign, _versions(if_version)), _read_id
+    )
 
 
 # --- their steps ----------------------------------------------------------------------------------
 
 
-def _create(owner: str, task_id: UUID, new: dict[str, object]) -> Steps[CreatedRow]:
+def _create_task(owner: str, task_id: UUID, new: dict[str, object]) -> Steps[CreatedRow]:
     # A second turn is needed only if the task is deleted between the two statements.
     while True:
         made = yield from first(_CREATE, owner=owner, task_id=task_id, **new)
@@ -232,31 +232,50 @@ def _create(owner: str, task_id: UUID, new: dict[str, object]) -> Steps[CreatedR
             return CreatedRow(found, replayed=True)
 
 
-def _list(owner: str) -> Steps[list[TaskRow]]:
+def _list_tasks(owner: str) -> Steps[list[TaskRow]]:
     found = yield from rows(_LIST, owner=owner)
     if not found and (yield from _reason(owner, None)) == "unknown_user":
         raise UnknownUser
     return found
 
 
-def _get(owner: str, task_id: UUID, hide_foreign: bool) -> Steps[TaskRow]:
+def _get_task(owner: str, task_id: UUID, hide_foreign: bool) -> Steps[TaskRow]:
     row = yield from first(_GET, owner=owner, task_id=task_id)
     return row or (yield from _refuse(owner, task_id, hide_foreign))
 
 
-def _write(
+def _update_task(
     owner: str,
     task_id: UUID,
     hide_foreign: bool,
-    statement: Statement,
     values: dict[str, object],
     versions: list[datetime] | None,
 ) -> Steps[TaskRow]:
-    row = yield from first(statement, owner=owner, task_id=task_id, versions=versions, **values)
+    row = yield from first(_UPDATE, owner=owner, task_id=task_id, versions=versions, **values)
     return row or (yield from _refuse(owner, task_id, hide_foreign, versions))
 
 
-def _delete(
+def _toggle_task(
+    owner: str, task_id: UUID, hide_foreign: bool, versions: list[datetime] | None
+) -> Steps[TaskRow]:
+    row = yield from first(_TOGGLE, owner=owner, task_id=task_id, versions=versions)
+    return row or (yield from _refuse(owner, task_id, hide_foreign, versions))
+
+
+def _set_task_completed(
+    owner: str,
+    task_id: UUID,
+    hide_foreign: bool,
+    completed: bool,
+    versions: list[datetime] | None,
+) -> Steps[TaskRow]:
+    row = yield from first(
+        _SET_COMPLETED, owner=owner, task_id=task_id, versions=versions, new_completed=completed
+    )
+    return row or (yield from _refuse(owner, task_id, hide_foreign, versions))
+
+
+def _delete_task(
     owner: str, task_id: UUID, hide_foreign: bool, versions: list[datetime] | None
 ) -> Steps[TaskRow]:
     row = yield from first(_DELETE, owner=owner, task_id=task_id, versions=versions)
