@@ -110,4 +110,5 @@ def test_the_warning_counts_what_it_has_not_told(caplog: pytest.LogCaptureFixtur
 
 
 def test_the_limit_leaves_descriptors_for_the_rest() -> None:
-    assert connection_limit(10) - connection_limit(110) == 100
+    """A connection to the database has two."""
+    assert connection_limit(10) - connection_limit(110) == 200

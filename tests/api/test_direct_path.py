@@ -13,19 +13,22 @@ from uuid import uuid4
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
 
 from api.one_way_server import DIRECT, PROGRAM, environment
 from support.api_server import ORIGIN, SECRET, Api, serving, token
 from support.http_contract import create
-from support.pgbouncer import SERVER_SETTINGS, Route
+from support.pgbouncer import SERVER_SETTINGS
+from support.pgbouncer import Route as DatabaseRoute
 from taskapi.app import TaskApi, create_app
 from taskapi.direct_path import DirectPath
 from taskapi.routes import PATH
 from taskapi.settings import Settings
 from taskapi.task_request import TaskRequest
 from taskapi.task_route import TaskRoute
+from taskcore import TaskNotFound
 
 JSON = "Content-Type: application/json"
 KEY = "Idempotency-Key: the key"
@@ -215,7 +218,7 @@ class Way:
 
 @pytest.fixture(scope="module")
 def make_api(
-    url: str, through_pooler: Route, tmp_path_factory: pytest.TempPathFactory
+    url: str, through_pooler: DatabaseRoute, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[bool], Api]]:
     with ExitStack() as stack:
 
@@ -340,3 +343,42 @@ async def test_below_another_application_everything_goes_through_fastapi(
         assert got.json() == made.json()
         assert (await client.get(f"{PATH}/x")).json()["code"] == "validation_failed"
     assert direct == (0 if mounted else 3)
+
+
+async def test_an_application_that_is_mounted_here_is_served(app: TaskApi) -> None:
+    async def hello(_: Request) -> Response:
+        return PlainTextResponse("hello")
+
+    app.mount("/sub", Starlette(routes=[Route("/hello", hello)]))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://test"
+    ) as client:
+        served = await client.get("/sub/hello")
+        assert (served.status_code, served.text) == (200, "hello")
+        assert served.headers["x-request-id"]
+        # The control: what is not there is a problem of this application.
+        missing = await client.get("/elsewhere")
+        assert missing.json()["code"] == "route_not_found"
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/"], ids=["directly", "through FastAPI"])
+async def test_the_nearest_handler_of_an_error_answers(path: str, app: TaskApi, alice: str) -> None:
+    """A service that embeds the application may add one for a kind of error."""
+
+    async def teapot(_: Request, error: Exception) -> Response:
+        return PlainTextResponse(type(error).__name__, 418)
+
+    app.add_exception_handler(TaskNotFound, teapot)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://test",
+            headers={"Authorization": f"Bearer {token(alice)}"},
+        ) as client,
+    ):
+        one = f"{PATH}/{uuid4()}" + ("/" if path.endswith("/") else "")
+        answered = await client.get(one)
+        assert (answered.status_code, answered.text) == (418, "TaskNotFound")
+        # The control: another error has the usual answer.
+        assert (await client.get(f"{PATH}/x")).json()["code"] == "validation_failed"

@@ -5,6 +5,7 @@ The figures of four lists of 120 MB are in tests/faults/README.md; here the list
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import tempfile
 import threading
@@ -19,13 +20,16 @@ import psycopg
 import pytest
 
 from api.list_server import PROGRAM, environment
-from support.api_server import Api, Serve, serving, token
+from support.api_server import SECRET, Api, Serve, serving, token
 from support.drivers import DRIVERS
 from support.http_contract import create, problem
-from support.pgbouncer import Route
-from support.polling import wait_until
+from support.pgbouncer import SERVER_SETTINGS, Route
+from support.polling import wait_until, wait_until_async
 from support.sql import wait_for_lock_waiters
 from taskapi import responses
+from taskapi.app import create_app
+from taskapi.services import services_of
+from taskapi.settings import Settings
 from taskcore import list_tasks
 
 MEGABYTE = 2**20
@@ -252,6 +256,44 @@ def test_a_connection_that_is_held_would_be_seen(
             admin.rollback()
             assert waiting.result().status_code == 200
             assert bob.get("/api/tasks").status_code == 200
+
+
+async def test_very_large_lists_that_wait_hold_no_connection(
+    served_url: str, large: str, alice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is read at a time; the others of the same user must not take all connections."""
+    for name, value in {
+        "DATABASE_URL": served_url,
+        "BETTER_AUTH_SECRET": SECRET,
+        **SERVER_SETTINGS,
+        **PATIENT,
+        "TASKAPI_POOL_SIZE": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    app = create_app(Settings.from_environment())
+    services = services_of(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://test", timeout=60
+        ) as client,
+    ):
+
+        async def get(user: str) -> httpx.Response:
+            bearer = {"Authorization": f"Bearer {token(user)}"}
+            return await client.get("/api/tasks", headers=bearer)
+
+        async with services.very_large_list:  # as while another one is read
+            reading = [asyncio.create_task(get(large)) for _ in range(4)]
+            lock = services.very_large_list
+            await wait_until_async(lambda: len(lock._waiters or ()) == 4)
+            assert services.database.stats()["requests_waiting"] == 0
+            assert (await get(alice)).json() == []
+            assert not any(task.done() for task in reading), "the control: they wait"
+        for answered in await asyncio.gather(*reading):
+            assert answered.status_code == 200
+            assert len(answered.json()) == MANY
+        assert not services.very_large_list.locked()
 
 
 def test_a_client_that_leaves_leaves_no_file(serve: Serve, large: str) -> None:

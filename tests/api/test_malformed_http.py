@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from support.api_server import ORIGIN, Api
+from support.http_contract import create
 from support.limited_server import ServeLimited
 from support.polling import wait_until
 from support.raw_http import GET, connected, head
@@ -154,3 +155,21 @@ def test_an_upgrade_is_counted_as_what_it_is(api: Api) -> None:
             if size < 65_536:
                 assert client.answer().status == 200
         client.is_refused("headers_too_large")
+
+
+def test_a_deletion_that_breaks_off_in_its_body_deletes_nothing(api: Api, alice: str) -> None:
+    """The body of a DELETE is not read, but the request is done only when it is there."""
+    with api.client(alice) as client:
+        at = f"/api/tasks/{create(client)['id']}"
+        with connected(api) as raw:
+            raw.send(head("DELETE", at, alice, "Transfer-Encoding: chunked"), b"2\r\nab\r\n")
+            assert client.get(at).status_code == 200
+            raw.send(b"no chunk\r\n")
+            raw.is_refused("malformed_request")
+        assert client.get(at).status_code == 200
+        # The control: the same request with a body that ends.
+        with connected(api) as raw:
+            raw.send(head("DELETE", at, alice, "Transfer-Encoding: chunked"))
+            raw.send(b"2\r\nab\r\n", b"0\r\n\r\n")
+            assert raw.answer().status == 204
+        assert client.get(at).status_code == 404

@@ -267,3 +267,25 @@ def test_another_login_than_the_owner_changes_nothing(
     run_sql(owned, "DROP INDEX ix_tasks_id_user_id")
     with pytest.raises(SchemaError, match="the login may not do this"):
         migrations.repair(as_login(owned, "app"))
+
+
+def test_what_a_repair_changes_goes_to_every_node_of_a_cluster(filled_url: str) -> None:
+    """The check builds a schema to compare with, which does not; its setting ends with that."""
+    run_sql(
+        filled_url,
+        "CREATE TABLE seen (tag text, propagated text)",
+        """
+        CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO public.seen
+            VALUES (tg_tag, current_setting('citus.enable_ddl_propagation', true));
+        END $$
+        """,
+        "CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note()",
+        "DROP POLICY taskcore_owner ON tasks",
+    )
+    run_sql(filled_url, "TRUNCATE seen")
+    assert migrations.repair(filled_url).left == []
+    off = "SELECT DISTINCT tag FROM seen WHERE propagated IS NOT DISTINCT FROM 'off'"
+    assert fetch_column(filled_url, f"{off} AND tag = 'CREATE POLICY'") == []
+    assert "CREATE POLICY" in fetch_column(filled_url, "SELECT tag FROM seen")

@@ -29,20 +29,16 @@ BODY = TaskCreate(title="one")
 
 
 class LosingProxy(CountingProxy):
-    """Passes on what clients send; once `losing`, it cuts before an answer and lets nobody in."""
+    """Passes on what clients send; once `nobody` is a port, answers are lost and it leads there."""
 
-    losing = False
+    nobody: int | None = None
 
     def _down(self, server: socket.socket, client: socket.socket) -> None:
         while data := server.recv(65536):
-            if self.losing:
+            if self.nobody is not None:
                 self.upstream = ("127.0.0.1", self.nobody)
                 return
             client.sendall(data)
-
-    def __init__(self, upstream: tuple[str, int]) -> None:
-        super().__init__(upstream)
-        self.nobody = closed_port()
 
 
 @pytest.fixture
@@ -151,9 +147,12 @@ def test_a_create_that_is_lost_and_cannot_be_repeated_has_an_unknown_outcome(
     """Its repetition gets no connection, which says nothing of the first time."""
     proxy = proxy_for(url, LosingProxy)
     try:
-        with driver(through(proxy, url), max_size=1, timeout=1) as run:
+        with (
+            driver(through(proxy, url), max_size=1, timeout=1) as run,
+            closed_port() as port,
+        ):
             assert run(list_tasks(alice)) == []
-            proxy.losing = True
+            proxy.nobody = port
             with pytest.raises(NoConnection) as raised:
                 run(create_task(alice, BODY))
             assert raised.value.outcome_unknown

@@ -56,7 +56,7 @@ def reports(scenario: str, url: str, owners: list[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("scenario", ["plain", "threads", "multiprocessing_fork"])
+@pytest.mark.parametrize("scenario", ["plain", "threads", "full", "multiprocessing_fork"])
 def test_parent_and_children_see_their_own_rows_at_once(
     scenario: str, url: str, owners: list[str], figure: Figure
 ) -> None:

@@ -12,9 +12,11 @@ import gc
 import json
 import multiprocessing
 import os
+import resource
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -121,6 +123,33 @@ def plain(url: str, owners: list[str], **terms: Any) -> None:
         wait_for(children)
         after = backends(database, owners[0])
         say("parent", seen | {"undisturbed": before == after})
+
+
+def full(url: str, owners: list[str]) -> None:
+    """The process has as many descriptors as it may when it forks."""
+    with Database(url, max_size=PLACES, timeout=DEADLINE) as database:
+        fill(database, owners)
+        before = backends(database, owners[0])
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
+        more: list[int] = []
+        with suppress(OSError):
+            while True:
+                more.append(os.open(os.devnull, os.O_RDONLY))
+
+        def run(owner: str) -> None:
+            for descriptor in more:
+                os.close(descriptor)
+            seen = work(database, owner)
+            shared = set(backends(database, owner)) & set(before)
+            say("child", seen | {"shared": len(shared)})
+
+        children = [in_child(lambda owner=owner: run(owner)) for owner in owners[1:]]  # type: ignore[misc]
+        for descriptor in more:
+            os.close(descriptor)
+        seen = work(database, owners[0])
+        wait_for(children)
+        say("parent", seen | {"undisturbed": before == backends(database, owners[0])})
 
 
 def unmended(url: str, owners: list[str]) -> None:

@@ -38,6 +38,16 @@ async def read(request: Request, limit: int) -> bytes:
             return b"".join(parts)
 
 
+async def discard(request: Request) -> None:
+    """Wait for the end of a body that nothing reads: a part of a request changes nothing."""
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        if not message.get("more_body", False):
+            return
+
+
 def parse(request: Request, body: bytes) -> Any:
     """The JSON value of a body; 415 or 400 if it is none."""
     if not _is_json((header_values(request.scope, b"content-type") or [""])[0]):

@@ -13,6 +13,8 @@ from uvicorn.server import ServerState
 
 _log = logging.getLogger(__name__)
 
+# A connection to the database has its socket and a duplicate of that.
+_DESCRIPTORS_PER_DATABASE_CONNECTION = 2
 # Descriptors for what is neither a client nor in the users' pool: the listening sockets, the
 # connection of readiness, fetches of the key set, files, and clients that are just being closed.
 _RESERVE = 64
@@ -87,4 +89,5 @@ def connection_limit(pool_size: int) -> int:
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return sys.maxsize
-    return max(_LEAST, descriptors - pool_size - _RESERVE)
+    pool = _DESCRIPTORS_PER_DATABASE_CONNECTION * pool_size
+    return max(_LEAST, descriptors - pool - _RESERVE)

@@ -91,7 +91,8 @@ class DirectPath:
         try:
             response = await scope["route"].handle_request(request)
         except (Problem, TaskcoreError) as error:
-            kind = Problem if isinstance(error, Problem) else TaskcoreError
-            answer = cast(Handler, self._app.exception_handlers[kind])
-            response = await answer(request, error)
+            # The nearest class that has a handler, as Starlette looks for it.
+            handlers = self._app.exception_handlers
+            kind = next(each for each in type(error).__mro__ if each in handlers)
+            response = await cast(Handler, handlers[kind])(request, error)
         await response(scope, receive, send)

@@ -19,9 +19,13 @@ from .responses import Body
 # Bytes of a list that are kept in memory; the file gets as much at a time.
 IN_MEMORY = 1024 * 1024
 # Of the lists with more bytes than this, one is read and encoded at a time.
-VERY_LARGE = 16 * IN_MEMORY
+VERY_LARGE = 4 * IN_MEMORY
 # Rows that are encoded at once: a megabyte at most, because a row has up to 63 kB of JSON.
 SLICE = 16
+
+
+class AnotherVeryLargeList(Exception):
+    """Another very large list is being read: wait for its end, without a database connection."""
 
 
 class LargeBody(NamedTuple):
@@ -49,7 +53,7 @@ class ListEncoder:
 
     # Small lists need no more than this of an encoder: the rest is made with the first row.
     size = 0
-    _has_lock = False
+    has_turn = False
     _file: IO[bytes] | None = None
 
     def __init__(self, very_large_list: asyncio.Lock, *, keep: bool) -> None:
@@ -58,7 +62,6 @@ class ListEncoder:
 
     def restart(self) -> None:
         """Forget what was taken: the rows are sent again."""
-        self._release()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -71,9 +74,10 @@ class ListEncoder:
             self._pending: list[bytes | memoryview] = []
             self._pending_size = 0
         while rows:
-            if self.size > VERY_LARGE and not self._has_lock:
-                await self._lock.acquire()
-                self._has_lock = True
+            if self.size > VERY_LARGE and not self.has_turn:
+                if self._lock.locked():
+                    raise AnotherVeryLargeList
+                await self.wait_for_turn()
             encoded = responses.array(rows[:SLICE])
             del rows[:SLICE]
             self._add(b"," if self.size else b"[")
@@ -83,6 +87,11 @@ class ListEncoder:
                     self._file = tempfile.TemporaryFile()  # noqa: SIM115
                 # Hashing and writing release the interpreter's lock, so requests go on meanwhile.
                 await asyncio.to_thread(self._flush)
+
+    async def wait_for_turn(self) -> None:
+        """Wait until no other very large list is being read."""
+        await self._lock.acquire()
+        self.has_turn = True
 
     async def end(self) -> Body | LargeBody:
         """Return the body; the caller closes its file."""
@@ -103,8 +112,8 @@ class ListEncoder:
             await asyncio.to_thread(self._file.close)
 
     def _release(self) -> None:
-        if self._has_lock:
-            self._has_lock = False
+        if self.has_turn:
+            self.has_turn = False
             self._lock.release()
 
     def _add(self, part: bytes | memoryview) -> None:

@@ -15,10 +15,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 import taskcore
+from taskcore import DeadlineExceeded
 from taskcore.tasks.fields import TaskRow
 
 from . import etags, responses
-from .list_encoder import IN_MEMORY, LargeBody, ListEncoder, in_file
+from .list_encoder import IN_MEMORY, AnotherVeryLargeList, LargeBody, ListEncoder, in_file
 from .problems import CACHING
 from .responses import Body
 from .task_request import TaskRequest
@@ -55,15 +56,33 @@ async def _read(request: TaskRequest, *, keep: bool) -> Body | LargeBody:
     """Read and encode the list; a large one is kept in a file, or only hashed."""
     encoder = ListEncoder(request.services.very_large_list, keep=keep)
     try:
-        op = taskcore.list_tasks(request.user).with_result(_rows, encoder)
-        last = await request.database.run(op)
-        if encoder.size == 0:  # the last batch is the only one
-            return responses.tasks(last)
-        await encoder.take(last)
-        return await encoder.end()
+        try:
+            return await _encode(request, encoder)
+        except AnotherVeryLargeList:
+            # Its connection is closed, so that the lists of one user never take those of all.
+            encoder.restart()
+            await _turn(encoder, request.services.settings.deadline)
+            return await _encode(request, encoder)
     finally:
-        if encoder.size:
+        if encoder.size or encoder.has_turn:
             await encoder.close()
+
+
+async def _encode(request: TaskRequest, encoder: ListEncoder) -> Body | LargeBody:
+    op = taskcore.list_tasks(request.user).with_result(_rows, encoder)
+    last = await request.database.run(op)
+    if encoder.size == 0:  # the last batch is the only one
+        return responses.tasks(last)
+    await encoder.take(last)
+    return await encoder.end()
+
+
+async def _turn(encoder: ListEncoder, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await encoder.wait_for_turn()
+    except TimeoutError as error:
+        raise DeadlineExceeded from error
 
 
 def _rows(rows: list[TaskRow]) -> list[TaskRow]:

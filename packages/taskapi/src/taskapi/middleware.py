@@ -130,6 +130,8 @@ class RequestMiddleware:
             # The `$` of a route's pattern also matches before one final newline: with a second
             # newline the path matches no route.
             scope["path"] = path + "\n"
+        # Now: an application that is mounted in this one puts itself into the scope.
+        services = services_of(scope["app"])
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -140,7 +142,7 @@ class RequestMiddleware:
                 headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 if VARY_BY_ORIGIN in scope:
                     _add_origin_to_vary(headers)
-                if services_of(scope["app"]).draining:
+                if services.draining:
                     headers.append((b"connection", b"close"))
                 message["headers"] = headers
             await send(message)

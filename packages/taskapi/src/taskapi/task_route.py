@@ -44,6 +44,10 @@ class TaskRoute(APIRoute):
         if {"request", *(name for name, *_ in (*inputs, *body_inputs))} != set(parameters):
             raise TypeError(f"{endpoint.__name__} has a parameter that is not declared as an input")
 
+        # A request that changes something has to be there as a whole: one that breaks off in a body
+        # that nothing reads is answered as malformed or late, and must not have changed anything.
+        discards_body = not body_inputs and not (self.methods or set()) <= {"GET", "HEAD"}
+
         async def handle_request(request: Request) -> Response:
             services = services_of(request.app)
             scope = request.scope
@@ -58,6 +62,8 @@ class TaskRoute(APIRoute):
                     faults.append(Fault("body", "is needed"))
                 else:
                     values[name] = None
+            if discards_body:
+                await bodies.discard(request)
             refuse(faults)
             return await endpoint(request=TaskRequest(scope, services), **values)
 

@@ -8,7 +8,6 @@ at /dev/null before any other code runs, and every open database drops its pool.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from threading import Lock
 from typing import Protocol
 from weakref import WeakSet
@@ -62,14 +61,34 @@ def _after() -> None:
 
 def _in_child() -> None:
     _after()
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for descriptor, identity in _sockets.items():
-        with suppress(OSError):
-            if _identity(descriptor) == identity:
-                os.dup2(null, descriptor, inheritable=False)
-    os.close(null)
-    _sockets.clear()
-    _kept.extend([database._after_fork() for database in list(_databases)])
+    try:
+        _neutralise([number for number, socket in _sockets.items() if _is_open(number, socket)])
+    finally:
+        _sockets.clear()
+        _kept.extend([database._after_fork() for database in list(_databases)])
+
+
+def _is_open(descriptor: int, identity: tuple[int, int]) -> bool:
+    try:
+        return _identity(descriptor) == identity
+    except OSError:
+        return False
+
+
+def _neutralise(sockets: list[int]) -> None:
+    """Point these descriptors at /dev/null."""
+    if not sockets:
+        return
+    try:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:  # the limit of descriptors is reached; to close a socket sends nothing
+        os.close(sockets[0])
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for descriptor in sockets:
+        if descriptor != null:
+            os.dup2(null, descriptor, inheritable=False)
+    if null not in sockets:
+        os.close(null)
 
 
 if hasattr(os, "register_at_fork"):

@@ -169,8 +169,6 @@ def differences(connection: sa.Connection) -> list[str]:
 def find(connection: sa.Connection) -> list[Difference]:
     """Return the differences, within the transaction that is open."""
     clustered = distribution.has_citus(connection)
-    # What is built here to be compared is of no use to the other nodes of a cluster.
-    set_local(connection, {"citus.enable_ddl_propagation": "off"})
     role = role_difference(connection)
     if role is not None and role.real is None:
         return [role]
@@ -184,6 +182,9 @@ def find(connection: sa.Connection) -> list[Difference]:
         name.startswith("function ") and "NOT EXISTS (SELECT" in what for name, what in real.items()
     )
     with connection.begin_nested() as savepoint:
+        # What is built here to be compared is of no use to the other nodes of a cluster. What a
+        # repair does in the same transaction is: the savepoint takes this back, too.
+        set_local(connection, {"citus.enable_ddl_propagation": "off"})
         _build_expected(connection, has_users=users is not None or asks_users, clustered=clustered)
         expected = _inventory(connection, _SCRATCH, ours)
         savepoint.rollback()
