@@ -114,7 +114,7 @@ $taskcore$
 # As Alembic makes it. A table that another login makes at the same moment is an error here, while
 # Alembic would use it.
 MAKE_VERSION_TABLE = (
-    f"CREATE TABLE public.{VERSION_TABLE} (version_num varchar(32) NOT NULL, "
+    f"CREATE TABLE public.{VERSION_TABLE} (version_num varchar(32), "
     f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
 )
 
