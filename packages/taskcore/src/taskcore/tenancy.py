@@ -148,7 +148,7 @@ BEGIN
                           pg_catalog.to_regclass('public."user"'));
         IF users IS NULL THEN
             CREATE TABLE public.users (
-                id text NOT NULL,
+                id text,
                 email text,
                 name text,
                 created_at timestamptz NOT NULL DEFAULT now(),
