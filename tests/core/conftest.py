@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
-from typing import LiteralString
 
-import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from core.injecting_proxy import InjectingProxy, injecting
 from support.drivers import ASYNC_DRIVERS, sqlalchemy_url
-from support.postgres import VERSION
+from support.postgres import drop_everything, running
 from support.sql import PASSWORD, as_login, run_sql
 from support.unfiltered import FILTERED, STATEMENTS, unfiltered
 from taskcore import AsyncDatabase, embedded
 from taskcore.execution import session as sessions
 from taskcore.execution import wire
 from taskcore.tasks import operations
-from taskcore.testing import SETTINGS
 
 # --- a host application's engines and sessions, on the shared database ----------------------------
 
@@ -64,24 +60,15 @@ async def async_session(
 
 @pytest.fixture(scope="session")
 def _roles_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
-    directory = tmp_path_factory.mktemp("roles") / "cluster"
-    with embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
+    with running(tmp_path_factory.getbasetemp(), "roles") as server:
         yield server
-    embedded.erase(directory)
 
 
 @pytest.fixture
 def roles(_roles_server: embedded.Server) -> Iterator[embedded.Server]:
     """A server without the tenant's role; databases and roles of the test go with it."""
     yield _roles_server
-    with psycopg.connect(_roles_server.url, autocommit=True) as admin:
-        made: tuple[tuple[LiteralString, LiteralString], ...] = (
-            ("DROP DATABASE {} WITH (FORCE)", "SELECT datname FROM pg_database WHERE oid >= 16384"),
-            ("DROP ROLE {}", "SELECT rolname FROM pg_roles WHERE oid >= 16384"),
-        )
-        for drop, query in made:
-            for (name,) in admin.execute(query).fetchall():
-                admin.execute(sql.SQL(drop).format(sql.Identifier(name)))
+    drop_everything(_roles_server)
 
 
 @pytest.fixture

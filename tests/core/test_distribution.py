@@ -196,6 +196,26 @@ def test_a_repair_puts_the_function_back_that_binds_the_owner(
     assert migrations.check(distributed_url) == []
 
 
+def test_before_the_tasks_are_spread_an_adoption_copies_nothing(citus_url: str) -> None:
+    migrations.upgrade(citus_url)
+    run_sql(
+        citus_url,
+        "CREATE TABLE people (id text PRIMARY KEY)",
+        "CREATE TABLE of_another_program (id text)",
+        "SELECT create_reference_table('of_another_program')",
+    )
+    calls = fetch_column(citus_url, CALLS)
+    migrations.adopt_users(citus_url, "people")
+    assert fetch_column(citus_url, CALLS) == calls
+
+
+def test_a_table_that_is_on_every_node_is_adopted_as_it_is(distributed_url: str) -> None:
+    calls = fetch_column(distributed_url, CALLS)
+    migrations.adopt_users(distributed_url, "users")
+    assert fetch_column(distributed_url, CALLS) == calls
+    assert migrations.check(distributed_url) == []
+
+
 # --- the role, in every database of the cluster ---------------------------------------------------
 
 

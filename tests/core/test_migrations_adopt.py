@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from support.hostile_login import HostileLogin
 from support.schema_dump import Dump
 from support.sql import fetch_column, operations_work, run_sql
 from taskcore import Database, SchemaError, UnknownUser, list_tasks, migrations
@@ -120,3 +121,52 @@ def test_the_refusal_of_another_roles_table_names_the_missing_grant(
     assert operations_work(url, "alice")
     run_sql(as_superuser, f"DELETE FROM {table}")
     assert fetch_column(url, "SELECT count(*) FROM tasks") == [0]
+
+
+@pytest.mark.parametrize("granted", ["REFERENCES", "SELECT"])
+def test_one_of_the_two_grants_is_not_enough(
+    roles: Server,
+    make_login: Callable[[str, str], None],
+    make_owned: Callable[[str], str],
+    granted: str,
+) -> None:
+    make_login("owner", "CREATEROLE")
+    url = make_owned("owner")
+    as_superuser = roles.url_for(url.rpartition("/")[2])
+    run_sql(
+        as_superuser,
+        "CREATE TABLE accounts (id text PRIMARY KEY)",
+        f"GRANT {granted} ON accounts TO owner",
+    )
+    migrations.upgrade(url, users_table="none")
+    with pytest.raises(UsersTableRefused, match="GRANT REFERENCES, SELECT ON"):
+        migrations.adopt_users(url, "accounts")
+    run_sql(as_superuser, "GRANT REFERENCES, SELECT ON accounts TO owner")
+    migrations.adopt_users(url, "accounts")
+    assert fetch_column(url, TARGET) == ["accounts"]
+
+
+@pytest.mark.parametrize("table", ["users", '"user"'])
+def test_another_logins_table_is_adopted_only_by_name(hostile: HostileLogin, table: str) -> None:
+    url, lines = hostile.owner_url, list[str]()
+    migrations.upgrade(url, users_table="none")
+    run_sql(
+        hostile.url,
+        f"CREATE TABLE public.{table} (id text PRIMARY KEY)",
+        f"GRANT ALL ON public.{table} TO PUBLIC",
+    )
+    with pytest.raises(UsersTableRefused, match=f"belongs to the login {hostile.name}"):
+        migrations.adopt_users(url, "")
+    assert fetch_column(url, TARGET) == []
+    migrations.adopt_users(url, f"public.{table}", report=lines.append)
+    warning = f"the users table public.{table} belongs to the login {hostile.name}, which can"
+    assert [line.partition(" delete")[0] for line in lines] == [
+        f"users table: public.{table}",
+        warning,
+    ]
+
+    # Control: a table of the login that migrates is adopted without a warning.
+    lines.clear()
+    run_sql(url, "CREATE TABLE own (id text PRIMARY KEY)")
+    migrations.adopt_users(url, "own", report=lines.append)
+    assert lines == ["users table: public.own"]

@@ -17,6 +17,21 @@ def test_a_fresh_upgrade_has_no_differences(own_url: str) -> None:
     assert migrations.check(own_url) == []
 
 
+def test_default_privileges_of_the_database_are_no_difference(empty_url: str) -> None:
+    """They are for tables that are made later: those of the migration, and those of the check."""
+    run_sql(
+        empty_url,
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+        "CREATE TABLE users (id text PRIMARY KEY)",
+    )
+    migrations.upgrade(empty_url)
+    assert migrations.check(empty_url) == []
+    run_sql(empty_url, "GRANT SELECT ON tasks TO PUBLIC")
+    assert migrations.check(empty_url) == [
+        "grants on tasks to PUBLIC is not expected: SELECT",
+    ]
+
+
 def test_the_check_changes_nothing(own_url: str, dump: Dump) -> None:
     run_sql(own_url, "ALTER TABLE tasks DROP COLUMN description")
     before = dump(own_url)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -12,6 +14,7 @@ from support.drivers import Run
 from taskcore import (
     AsyncDatabase,
     Database,
+    Op,
     TaskCreate,
     TaskNotFound,
     TaskUpdate,
@@ -117,6 +120,26 @@ def test_delete_returns_the_id_of_the_deleted_task(run: Run, alice: str) -> None
     with pytest.raises(TaskNotFound):
         run(get_task(alice, task.id))
     assert [left.id for left in run(list_tasks(alice))] == [unchanged.id]
+
+
+WRITES: dict[str, Callable[[str, UUID], Op[Any]]] = {
+    "update": lambda owner, task: update_task(owner, task, TaskUpdate(title="changed")),
+    "toggle": toggle_task,
+    "set": lambda owner, task: set_task_completed(owner, task, True),
+    "delete": delete_task,
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_leaves_the_owners_other_tasks(name: str, run: Run, alice: str) -> None:
+    for _ in range(3):
+        run(create_task(alice, TaskCreate(title="one")))
+    before = run(list_tasks(alice))
+    task = sorted(before, key=lambda one: one.id)[1]
+    run(WRITES[name](alice, task.id))
+    after = run(list_tasks(alice))
+    assert task not in after
+    assert [one for one in after if one.id != task.id] == [one for one in before if one != task]
 
 
 def test_a_create_that_runs_twice_makes_one_task(run: Run, alice: str) -> None:

@@ -185,10 +185,11 @@ def test_a_trigger_with_its_function_is_refused(hostile: HostileLogin, table: st
         assert hostile.is_met_by_a_plain_connection(trap)
 
 
-def test_a_trigger_of_the_owners_login_is_used_and_named(own_url: str) -> None:
-    """The control: it is the login that counts."""
+def test_a_trigger_of_the_owners_login_is_used_and_named(hostile: HostileLogin) -> None:
+    """The control: it is the login that counts, and of the trigger's own function."""
+    migrations.upgrade(hostile.owner_url)
     run_sql(
-        own_url,
+        hostile.owner_url,
         "CREATE FUNCTION public.on_task() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RETURN new; END $$",
         "CREATE TRIGGER on_task BEFORE INSERT ON public.tasks "
@@ -197,8 +198,8 @@ def test_a_trigger_of_the_owners_login_is_used_and_named(own_url: str) -> None:
         "FOR EACH ROW EXECUTE FUNCTION public.on_task()",
         "INSERT INTO public.users (id) VALUES ('ada')",
     )
-    assert operations_work(own_url, "ada")
-    found = [line.partition(" is not expected")[0] for line in migrations.check(own_url)]
+    assert operations_work(hostile.owner_url, "ada")
+    found = [line.partition(" is not expected")[0] for line in migrations.check(hostile.owner_url)]
     assert found == ["trigger on_task on taskcore_version", "trigger on_task on tasks"]
 
 

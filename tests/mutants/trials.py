@@ -25,6 +25,10 @@ _DATABASES = {"postgres", "cluster"}
 # A test that takes longer does not come first because it has killed a mutant.
 _SOON = 1.0
 
+# What one test may take, in seconds and in times of what it took without a mutant. Other programs
+# may need the machine too.
+_AT_LEAST, _TIMES = 20, 5
+
 
 class Outcome(NamedTuple):
     """What became of one run: `failed` is None if every test has passed."""
@@ -36,7 +40,8 @@ class Outcome(NamedTuple):
 class _Plugin:
     """Leaves out tests with a database unless asked not to, sorts the others, and times them."""
 
-    def __init__(self, with_database: bool, order: Mapping[str, float]) -> None:
+    def __init__(self, place: Path, with_database: bool, order: Mapping[str, float]) -> None:
+        self._begun = place / "begun"
         self._with_database = with_database
         self._order = order
         self.failed: str | None = None
@@ -49,6 +54,9 @@ class _Plugin:
                 item for item in items if _DATABASES.isdisjoint(getattr(item, "fixturenames", ()))
             ]
         items.sort(key=lambda item: self._order.get(item.nodeid, 0))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._begun.write_text(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -64,35 +72,41 @@ class Trials:
         self._place = place
         self._tests = tests
         self._with_database = with_database
+        self._begun = place / "begun"
         # The fast tests come first, and before them those that have killed a mutant.
+        self._seconds: dict[str, float] = {}
         self._order: dict[str, float] = {}
         self._killers = 0
-        self.control = self._forked(None)
+        self.control = self._forked(limited=False)
         if self.control.failed is None:
             noted = json.loads((place / "noted").read_text())
             self._import(noted["libraries"])
-            self._order = noted["seconds"]
-            self.control = self._forked(None)
-        # Other programs may need the machine too.
-        self._limit = 10 + 5 * self.control.seconds
+            self._seconds = noted["seconds"]
+            self._order = dict(self._seconds)
 
     def run(self) -> Outcome:
         """Run the tests until the first that fails."""
-        outcome = self._forked(self._limit)
-        if self._order.get(outcome.failed or "", _SOON) < _SOON:
+        outcome = self._forked(limited=True)
+        if self._seconds.get(outcome.failed or "", _SOON) < _SOON:
             self._killers += 1
             self._order[str(outcome.failed)] = -self._killers
         return outcome
 
-    def _forked(self, limit: float | None) -> Outcome:
+    def _forked(self, *, limited: bool) -> Outcome:
         assert threading.active_count() == 1, "a fork copies one thread only"
         (self._place / "failed").write_text("before the first test")
+        self._begun.write_text("")
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
             self._run_pytest()
-        until = None if limit is None else started + limit
-        code = _wait(pid, until, interrupt=self._with_database)
+        try:
+            code = self._exit_code(pid, limited=limited)
+        except BaseException:
+            self._end(pid)
+            raise
+        if code is None:
+            self._end(pid)
         seconds = time.monotonic() - started
         if code is None:
             return Outcome("timeout", seconds)
@@ -102,6 +116,8 @@ class Trials:
         code = 1
         try:
             os.setsid()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.chdir(self._place)
             output = os.open(self._place / "output", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
             os.dup2(output, 1)
@@ -109,7 +125,7 @@ class Trials:
             arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
             # Reproducible; and assertions stay as they are, because their messages are not shown.
             arguments += ["--hypothesis-seed=0", "--assert=plain"]
-            plugin = _Plugin(self._with_database, self._order)
+            plugin = _Plugin(self._place, self._with_database, self._order)
             code = int(pytest.main([*arguments, *self._tests], [plugin]))
             if plugin.failed is not None:
                 (self._place / "failed").write_text(plugin.failed)
@@ -137,25 +153,28 @@ class Trials:
         gc.collect()
         gc.freeze()
 
+    def _exit_code(self, pid: int, *, limited: bool) -> int | None:
+        """The exit code of a run; None if one of its tests takes too long."""
+        while not limited or time.time() < self._deadline():
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.005)
+        return None
 
-def _wait(pid: int, until: float | None, *, interrupt: bool) -> int | None:
-    """The exit code of a child; None if it takes too long, and then its whole group is ended."""
-    code = _exit_code(pid, until)
-    if code is not None:
-        return code
-    if interrupt:  # pytest ends its fixtures, and so the PostgreSQL, which is in no group of ours
-        os.killpg(pid, signal.SIGINT)
-        if _exit_code(pid, time.monotonic() + 20) is not None:
-            return None
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return None
+    def _deadline(self) -> float:
+        """When the test that runs now has taken too long."""
+        usual = self._seconds.get(self._begun.read_text(), 0)
+        return self._begun.stat().st_mtime + _AT_LEAST + _TIMES * usual
 
-
-def _exit_code(pid: int, until: float | None) -> int | None:
-    while until is None or time.monotonic() < until:
-        done, status = os.waitpid(pid, 0 if until is None else os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    return None
+    def _end(self, pid: int) -> None:
+        """End a run with all its processes."""
+        if self._with_database:  # pytest ends its fixtures, which may have started PostgreSQL
+            os.killpg(pid, signal.SIGINT)
+            until = time.monotonic() + 20
+            while time.monotonic() < until:
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    return
+                time.sleep(0.005)
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

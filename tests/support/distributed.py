@@ -8,22 +8,19 @@ from contextlib import ExitStack
 import pytest
 
 from support.citus_stand_in import binaries
-from support.postgres import VERSION
+from support.postgres import VERSION, running
 from support.sql import run_sql
 from taskcore import embedded, migrations
-from taskcore.testing import SETTINGS, database
+from taskcore.testing import database
 
 
 @pytest.fixture(scope="session")
 def citus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
     """A server that knows the extension."""
-    directory = tmp_path_factory.mktemp("citus") / "cluster"
     with ExitStack() as stack:
         with binaries(VERSION):  # only now: tests of other servers may run before its end
-            running = embedded.start(directory, version=VERSION, settings=SETTINGS)
-            server = stack.enter_context(running)
+            server = stack.enter_context(running(tmp_path_factory.getbasetemp(), "citus"))
         yield server
-    embedded.erase(directory)
 
 
 @pytest.fixture

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from support.citus_stand_in import binaries
 from support.sql import run_sql
@@ -20,18 +22,42 @@ SHAPE = os.environ.get("TASKCORE_TEST_SHAPE", "")
 VERSION = int(os.environ.get("TASKCORE_TEST_PG", "18"))
 
 
+@contextmanager
+def running(place: Path, name: str, *, shared: bool = False) -> Iterator[embedded.Server]:
+    """A server of this run, or of several: who sets TASKCORE_TEST_CLUSTERS erases it then."""
+    kept = os.environ.get("TASKCORE_TEST_CLUSTERS")
+    directory = Path(kept or place, name)
+    server = embedded.start(directory, version=VERSION, settings=SETTINGS)
+    if kept:
+        drop_everything(server)  # of the run before
+        yield server
+        return
+    with server:
+        yield server
+    if not shared:
+        embedded.erase(directory)
+
+
+def drop_everything(server: embedded.Server) -> None:
+    """Drop the databases and roles that are not PostgreSQL's own."""
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        made: tuple[tuple[LiteralString, LiteralString], ...] = (
+            ("DROP DATABASE {} WITH (FORCE)", "SELECT datname FROM pg_database WHERE oid >= 16384"),
+            ("DROP ROLE {}", "SELECT rolname FROM pg_roles WHERE oid >= 16384"),
+        )
+        for drop, query in made:
+            for (name,) in admin.execute(query).fetchall():
+                admin.execute(sql.SQL(drop).format(sql.Identifier(name)))
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Server]:
     """The server; parallel workers start it in one place and so share it."""
     place = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        place = place.parent
-    directory = place / "postgres"
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
     known = binaries(VERSION) if SHAPE == "block" else nullcontext()
-    with known, embedded.start(directory, version=VERSION, settings=SETTINGS) as server:
+    with known, running(place.parent if parallel else place, "postgres", shared=parallel) as server:
         yield server
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        embedded.erase(directory)
 
 
 @pytest.fixture

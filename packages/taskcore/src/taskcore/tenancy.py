@@ -114,7 +114,7 @@ $taskcore$
 # As Alembic makes it. A table that another login makes at the same moment is an error here, while
 # Alembic would use it.
 MAKE_VERSION_TABLE = (
-    f"CREATE TABLE public.{VERSION_TABLE} (version_num varchar(32) NOT NULL, "
+    f"CREATE TABLE public.{VERSION_TABLE} (version_num varchar(32), "
     f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
 )
 
@@ -148,7 +148,7 @@ BEGIN
                           pg_catalog.to_regclass('public."user"'));
         IF users IS NULL THEN
             CREATE TABLE public.users (
-                id text NOT NULL,
+                id text,
                 email text,
                 name text,
                 created_at timestamptz NOT NULL DEFAULT now(),

@@ -283,18 +283,17 @@ def _delete_task(
 
 
 def _reason(owner: str, task_id: UUID | None) -> Steps[str]:
-    answer = yield from rows(_REASON, owner=owner, task_id=task_id)
-    reason: str = answer[0][0]
+    reason: str
+    ((reason,),) = yield from rows(_REASON, owner=owner, task_id=task_id)
     return reason
 
 
 def _refuse(owner: str, task_id: UUID, hide_foreign: bool, versions: object = None) -> Steps[Never]:
     """Ask why no row was found, and raise the answer."""
     if hide_foreign:
-        # Without an id the function says only whether the user exists.
-        reason = yield from _reason(owner, None)
         found = versions is not None and (yield from first(_GET, owner=owner, task_id=task_id))
-        reason = "own" if reason == "absent" and found else reason
+        # Without an id the function says only whether the user exists.
+        reason = "own" if found else (yield from _reason(owner, None))
     else:
         reason = yield from _reason(owner, task_id)
     if reason == "unknown_user":
