@@ -15,8 +15,8 @@ from taskcore import TaskRead
 
 DESCRIPTORS = 128
 POOL = 10
-# All but those of the pool and a reserve of 64.
-LIMIT = DESCRIPTORS - POOL - 64
+# All but those of the pool, two for each connection, and a reserve of 64.
+LIMIT = DESCRIPTORS - 2 * POOL - 64
 WARNING = f"{LIMIT} connections are open"
 
 

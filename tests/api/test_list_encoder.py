@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskapi import etags, list_encoder, responses
-from taskapi.list_encoder import SLICE, VERY_LARGE, LargeBody, ListEncoder
+from taskapi.list_encoder import (
+    SLICE,
+    VERY_LARGE,
+    AnotherVeryLargeList,
+    LargeBody,
+    ListEncoder,
+)
 from taskapi.responses import Body
 from taskcore.execution.op import Row
 from taskcore.execution.wire import BATCH
@@ -145,18 +151,26 @@ async def test_of_very_large_lists_one_is_encoded_at_a_time() -> None:
     assert one.size > VERY_LARGE
     assert lock.locked()
     # A list below the border goes on beside it.
-    assert await encode(a_list(BATCH, WIDE), keep=False, lock=lock)
+    assert await encode(a_list(BATCH // 4, WIDE), keep=False, lock=lock)
 
     async def take_all() -> None:
         for _ in range(batches):
             await two.take(a_list(BATCH, WIDE))
 
-    waiting = asyncio.create_task(take_all())
+    # Who waits for its turn holds no database connection, so it does not wait while it takes.
+    with pytest.raises(AnotherVeryLargeList):
+        await take_all()
+    assert VERY_LARGE < two.size < one.size
+    two.restart()
+    waiting = asyncio.create_task(two.wait_for_turn())
     done, _ = await asyncio.wait([waiting], timeout=0.5)
     assert not done
-    assert VERY_LARGE < two.size < one.size
     await one.close()
     await waiting
+    await take_all()
+    two.restart()  # the connection was lost, and the rows are sent again: it keeps its turn
+    assert lock.locked()
+    await take_all()
     assert two.size == one.size
     assert (await two.end()).etag == (await one.end()).etag
     await two.close()
@@ -167,8 +181,7 @@ async def test_a_list_that_is_given_up_while_it_waits_does_not_take_the_turn() -
     lock = asyncio.Lock()
     await lock.acquire()
     encoder = ListEncoder(lock, keep=False)
-    encoder.size = VERY_LARGE + 1
-    waiting = asyncio.create_task(encoder.take(a_list(1, None)))
+    waiting = asyncio.create_task(encoder.wait_for_turn())
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

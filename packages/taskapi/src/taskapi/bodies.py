@@ -15,6 +15,8 @@ from .problems import BODY_TOO_LARGE, INVALID_JSON, UNSUPPORTED_MEDIA_TYPE, Prob
 # Many clients read the answer only after they have sent the whole body. The rest of a body that is
 # too large is therefore read and discarded for this long; then the connection is closed.
 _DISCARD_SECONDS = 5.0
+# A request with neither has no body.
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 async def read(request: Request, limit: int) -> bytes:
@@ -40,6 +42,8 @@ async def read(request: Request, limit: int) -> bytes:
 
 async def discard(request: Request) -> None:
     """Wait for the end of a body that nothing reads: a part of a request changes nothing."""
+    if not any(name in _FRAMING for name, _ in request.scope["headers"]):
+        return  # to receive would let the server read the request behind this one
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
