@@ -114,6 +114,7 @@ class CountingProxy:
                 pending = pending[length + 1 :]
                 if self.cut_at_sync and self.messages["S"] == self.cut_at_sync:
                     self.cut_at_sync = 0
+                    client.shutdown(socket.SHUT_RDWR)  # first, so that no answer gets through
                     server.sendall(data[: len(data) - len(pending)])
                     return
             server.sendall(data)
