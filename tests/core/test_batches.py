@@ -8,10 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import pq
 
 from core.batches import Batches, Hanging, add_tasks, in_batches
+from core.loop_operations import backend
 from support.counting_proxy import CountingProxy
 from support.drivers import DRIVERS, Run
+from support.sql import run_sql
 from taskcore import (
     AsyncDatabase,
     ConnectionLost,
@@ -20,7 +23,9 @@ from taskcore import (
     UnknownUser,
     list_tasks,
 )
+from taskcore.errors import SchemaMissing
 from taskcore.execution import wire
+from taskcore.execution.op import Row
 from taskcore.execution.wire import BATCH
 from taskcore.tasks.fields import read_tasks
 
@@ -57,6 +62,39 @@ def test_all_batches_but_the_last_go_to_the_sink(
             assert 1 <= len(last) <= BATCH
             assert read_tasks([*sink.rows, *last]) == whole(run, owner)
             assert sink.restarts == 0
+
+
+@pytest.mark.usefixtures("libpq_mode")
+def test_the_parts_are_those_of_the_mode(
+    url: str, admin: psycopg.Connection, alice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_tasks(admin, alice, 2 * BATCH)
+    found: list[tuple[pq.ExecStatus, int]] = []
+    load = wire._rows
+
+    def noted(transformer: Any, result: pq.abc.PGresult) -> list[Row]:
+        found.append((pq.ExecStatus(result.status), result.ntuples))
+        return load(transformer, result)
+
+    monkeypatch.setattr(wire, "_rows", noted)
+    with DRIVERS["Database"](url, **ONE) as run:
+        run(in_batches(alice, Batches(awaited=False)))
+    chunks, single = (pq.ExecStatus.TUPLES_CHUNK, BATCH), (pq.ExecStatus.SINGLE_TUPLE, 1)
+    assert found[-2:] == [chunks if wire._CHUNKED else single] * 2
+
+
+@pytest.mark.usefixtures("libpq_mode")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_list_that_is_refused_costs_no_connection(own_url: str, driver: str) -> None:
+    run_sql(own_url, "INSERT INTO users (id) VALUES ('alice')")
+    with DRIVERS[driver](own_url, **ONE) as run:
+        before = run(backend("alice"))
+        run_sql(own_url, "ALTER TABLE tasks RENAME TO away")
+        with pytest.raises(SchemaMissing):
+            run(in_batches("alice", Batches(awaited=driver == "AsyncDatabase")))
+        run_sql(own_url, "ALTER TABLE away RENAME TO tasks")
+        assert run(in_batches("alice", Batches(awaited=driver == "AsyncDatabase"))) == []
+        assert run(backend("alice")) == before
 
 
 @pytest.mark.usefixtures("libpq_mode")

@@ -34,10 +34,11 @@ BACKENDS = (
     "WHERE backend_type = 'client backend' AND datname = current_database() "
     "AND pid <> pg_backend_pid() AND application_name = 'block'"
 )
-# What a statement may fail with, from every class that the errors are told apart by.
+# What a statement may fail with, from every class that the errors are told apart by; and a code
+# that psycopg has no class for.
 SQLSTATES = [
     *("22001", "23503", "23514", "42501", "42P01", "42883", "57014", "55P03", "40001", "40P01"),
-    *("XX000", "P0001", "0A000", "53100", "58030", "08006", "25001", "25P03", "25P02"),
+    *("XX000", "P0001", "0A000", "53100", "58030", "08006", "25001", "25P03", "25P02", "ZZ999"),
 ]
 
 

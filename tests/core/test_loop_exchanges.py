@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from core.batches import Batches, Hanging, add_tasks, in_batches
-from core.injecting_proxy import InjectingProxy
+from core.injecting_proxy import InjectingProxy, message
 from core.loop_operations import LOOPS, backend, connections_of, count_calls, sleep, texts, turns
 from support.polling import wait_until_async
 from taskcore import (
@@ -247,6 +247,23 @@ async def test_a_refusal_that_came_before_the_loss_counts(
         await running
     # The control: without the refusal it is lost, and so sent again.
     assert (proxy.messages["S"] > 0) is (kept == "nothing")
+
+
+async def test_what_is_no_message_is_a_loss(
+    one: AsyncDatabase, proxy: InjectingProxy, alice: str
+) -> None:
+    """libpq closes a connection on which it does not know where the next message begins."""
+    task = await one.run(create_task(alice, BODY))
+    before = await one.run(backend(alice))
+    proxy.hold()
+    running = asyncio.create_task(one.run(list_tasks(alice)))
+    await wait_until_async(lambda: proxy.holds_an_answer, "the answer")
+    (connection,) = connections_of(one)
+    proxy.inject(message(b"Z", bytes(50_000)))
+    await wait_until_async(_ended(connection), "the end of the connection")
+    proxy.release()
+    assert [found.id for found in await running] == [task.id]
+    assert await one.run(backend(alice)) != before
 
 
 @pytest.mark.parametrize("but", [1, 6, 40])

@@ -63,7 +63,7 @@ def survivors(name: str, chosen: set[int]) -> list[Mutant]:
     lived = [several[number - 1] for number in tried if found[number] is None]
     reasons = accepted(name)
     left = [mutant for mutant in lived if not any(one.means(mutant) for one in reasons)]
-    timeouts = list(found.values()).count("timeout")
+    timeouts = sum(str(failed).startswith("timeout") for failed in found.values())
     print(
         f"{name}: {len(tried)} mutants, {len(tried) - len(lived)} killed ({timeouts} by a "
         f"timeout), {len(lived) - len(left)} accepted, {len(left)} left"

@@ -23,11 +23,11 @@ import pytest
 _DATABASES = {"postgres", "cluster"}
 
 # A test that takes longer does not come first because it has killed a mutant.
-_SOON = 1.0
+_SOON = 3.0
 
 # What one test may take, in seconds and in times of what it took without a mutant. Other programs
 # may need the machine too.
-_AT_LEAST, _TIMES = 20, 5
+_AT_LEAST, _TIMES = 30, 5
 
 
 class Outcome(NamedTuple):
@@ -109,7 +109,7 @@ class Trials:
             self._end(pid)
         seconds = time.monotonic() - started
         if code is None:
-            return Outcome("timeout", seconds)
+            return Outcome(f"timeout in {self._begun.read_text()}", seconds)
         return Outcome((self._place / "failed").read_text() if code else None, seconds)
 
     def _run_pytest(self) -> NoReturn:

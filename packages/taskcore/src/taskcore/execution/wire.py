@@ -75,7 +75,6 @@ _PART = (pq.ExecStatus.TUPLES_CHUNK, pq.ExecStatus.SINGLE_TUPLE)
 _SYNC = pq.ExecStatus.PIPELINE_SYNC
 _BAD = pq.ConnStatus.BAD
 _IDLE = pq.TransactionStatus.IDLE
-_NO_PIPELINE = pq.PipelineStatus.OFF
 _BINARY = pq.Format.BINARY
 _SQLSTATE = pq.DiagnosticField.SQLSTATE
 _MESSAGE = pq.DiagnosticField.MESSAGE_PRIMARY
@@ -106,16 +105,16 @@ class Exchange:
                  "connection", "owner", "query")  # fmt: skip
 
     def __init__(
-        self, connection: AnyConnection, owner: str, query: Query, *, in_batches: bool = False
+        self, connection: AnyConnection, owner: str, query: Query, *, in_batches: bool
     ) -> None:
         """With `in_batches`, libpq does not collect the whole result of the query."""
         self.connection = connection
         self.owner = owner
         self.query = query
         self._in_batches = in_batches
-        # The place of the query among the results.
-        self._answered = -1
-        self._syncs_due = 1
+        # Known once it is sent: the query's place among the results, and the Syncs that are due.
+        self._answered: int
+        self._syncs_due: int
         self._stages: list[Stage] = []
         self._results: list[pq.abc.PGresult] = []
         self._rows: list[Row] = []
@@ -132,8 +131,7 @@ class Exchange:
         binding = (self.owner.encode(), b"%d" % max(1, int(statement_timeout * 1000)))
         connection.in_exchange = True
         try:
-            if pgconn.pipeline_status == _NO_PIPELINE:  # at its first exchange
-                pgconn.enter_pipeline_mode()
+            pgconn.enter_pipeline_mode()  # does nothing but at the first exchange
             if connection.distributed:
                 stages = _send(connection, _BEGIN, (), None, prepare)
                 stages += _send(connection, BIND_ON_ALL_NODES, binding, None, prepare)
@@ -142,6 +140,7 @@ class Exchange:
             stages += _send(connection, statement, dumped, transformer.formats, prepare)
             self._answered = len(stages) - 1
             pgconn.pipeline_sync()
+            self._syncs_due = 1
             if connection.distributed:
                 stages += _send(connection, _COMMIT, (), None, prepare)
                 pgconn.pipeline_sync()
