@@ -34,6 +34,9 @@ pytest_plugins = [
     "support.users",
 ]
 
+# Under nohup it is ignored, also by every process that is started here.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # One step here is a round trip to a real database: the time of one example says nothing.
 _slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", _slow, max_examples=100)

@@ -20,6 +20,8 @@ from support.sql import PASSWORD, as_login, fetch_column, operations_work, run_s
 from taskcore import Database, DatabaseNotReady, embedded, list_tasks, migrations
 from taskcore.testing import SETTINGS
 
+pytestmark = pytest.mark.long
+
 PAGE = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE.partition("**Backup and restore**")[2], re.M | re.S)
 DUMPS, RESTORES = (block.splitlines() for block in BLOCKS[:2])

@@ -20,6 +20,8 @@ import pytest
 from support.command import Cli
 from taskcore import embedded
 
+pytestmark = pytest.mark.long
+
 
 class Dev(NamedTuple):
     """A running `dev`, and the values that it prints at its start, by their names."""

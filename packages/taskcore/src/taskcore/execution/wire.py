@@ -244,11 +244,11 @@ class Exchange:
         self, statement: Statement, sqlstate: str, result: pq.abc.PGresult
     ) -> TaskcoreError:
         error = _refusal(self.connection, statement, sqlstate, result)
-        if statement is _COMMIT and isinstance(error, StatementShared):
-            self.connection.pgconn.finish()  # it was not run, and its block ends with the session
-        elif statement is _COMMIT:
-            # The nodes commit one after the other, so some may have done it.
+        if statement is _COMMIT:
             self.connection.pgconn.finish()
+            if isinstance(error, StatementShared):
+                return error  # it was not run, and its block ends with the session
+            # The nodes commit one after the other, so some may have done it.
             lost = ConnectionLost(outcome_unknown=self.query.statement.writes)
             lost.__cause__ = error.__cause__
             return lost
