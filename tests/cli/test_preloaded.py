@@ -20,7 +20,10 @@ from support.polling import wait_until
 from support.ports import listening_socket, port_of
 from support.preloaded import WANTED, Process, can_fork, preloaded, run
 
-pytestmark = [pytest.mark.skipif(not WANTED, reason="everything is started for real"), pytest.mark.long]
+pytestmark = [
+    pytest.mark.skipif(not WANTED, reason="everything is started for real"),
+    pytest.mark.long,
+]
 
 COMMANDS = {
     "version": ["--version"],
