@@ -23,8 +23,8 @@ from taskcore.errors import SchemaMissing, TenantRoleMissing
 from taskcore.execution import wire
 from taskcore.execution.blocking_wait import wait_for_part
 from taskcore.execution.connection import Connection, is_usable
-from taskcore.execution.op import Query, Statement
-from taskcore.execution.wire import Batch, Exchange
+from taskcore.execution.op import Query, Row, Statement
+from taskcore.execution.wire import Exchange
 
 READ = Statement(select(Task.__table__.c.user_id))
 WRITE = Statement(delete(Task.__table__))
@@ -45,8 +45,17 @@ def sent(
     return exchange
 
 
-def answer(exchange: Exchange) -> list[tuple[object, ...]] | Batch:
-    return wait_for_part(exchange, monotonic() + 30)
+def answer(exchange: Exchange) -> list[Row]:
+    found = wait_for_part(exchange, monotonic() + 30)
+    assert isinstance(found, list)
+    return found
+
+
+def cause_of(exchange: Exchange, expected: type[TaskcoreError]) -> BaseException | None:
+    with pytest.raises(expected) as raised:
+        answer(exchange)
+    assert type(raised.value) is expected
+    return raised.value.__cause__
 
 
 @pytest.mark.parametrize("other", ["a", "z"])
@@ -128,14 +137,30 @@ def test_a_connection_whose_block_goes_on_is_closed(
         assert connection.closed
 
 
+# --- prepared statements --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT away", SchemaMissing),
+        ("SELECT pg_catalog.current_setting('of_a_test.away')", DatabaseFault),
+    ],
+    ids=["when it is prepared", "when it is executed"],
+)
+def test_it_is_known_which_statements_are_prepared(
+    url: str, query: str, expected: type[TaskcoreError]
+) -> None:
+    listed = Statement(text("SELECT name FROM pg_catalog.pg_prepared_statements"))
+    with connected(url) as connection:
+        for _ in range(2):
+            cause_of(sent(connection, Statement(text(query))), expected)
+            found = answer(sent(connection, listed, prepare=False))
+            assert {str(name).encode() for (name,) in found} == connection.prepared
+        assert wire.BIND_OWNER.name in connection.prepared
+
+
 # --- the cause of an error ------------------------------------------------------------------------
-
-
-def cause_of(exchange: Exchange, expected: type[TaskcoreError]) -> BaseException | None:
-    with pytest.raises(expected) as raised:
-        answer(exchange)
-    assert type(raised.value) is expected
-    return raised.value.__cause__
 
 
 def test_the_cause_keeps_the_message_unless_it_may_quote_a_value(url: str) -> None:

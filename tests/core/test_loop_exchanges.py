@@ -249,17 +249,25 @@ async def test_a_refusal_that_came_before_the_loss_counts(
     assert (proxy.messages["S"] > 0) is (kept == "nothing")
 
 
-async def test_what_is_no_message_is_a_loss(
-    one: AsyncDatabase, proxy: InjectingProxy, alice: str
+@pytest.mark.parametrize(
+    "said",
+    [
+        # libpq closes a connection on which it does not know where the next message begins.
+        message(b"Z", bytes(50_000)),
+        message(b"Z", b"I"),
+    ],
+    ids=["no message", "an end without an answer"],
+)
+async def test_what_nobody_asked_for_is_a_loss(
+    said: bytes, one: AsyncDatabase, proxy: InjectingProxy, alice: str
 ) -> None:
-    """libpq closes a connection on which it does not know where the next message begins."""
     task = await one.run(create_task(alice, BODY))
     before = await one.run(backend(alice))
     proxy.hold()
     running = asyncio.create_task(one.run(list_tasks(alice)))
     await wait_until_async(lambda: proxy.holds_an_answer, "the answer")
     (connection,) = connections_of(one)
-    proxy.inject(message(b"Z", bytes(50_000)))
+    proxy.inject(said)
     await wait_until_async(_ended(connection), "the end of the connection")
     proxy.release()
     assert [found.id for found in await running] == [task.id]
