@@ -408,6 +408,8 @@ UNSHAPED = (
     "tests/api/test_cost_guard.py",
     "tests/core/test_embedded.py",
     "tests/core/test_commit_refused.py",
+    "tests/core/test_exchange.py::test_the_servers_limit_is_in_milliseconds_and_never_0",
+    "tests/core/test_exchange.py::test_the_cause_of_a_failed_binding_keeps_its_message",
 )
 
 
