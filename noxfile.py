@@ -397,9 +397,9 @@ def poolers(session: nox.Session) -> None:
 
 # What runs requests. The tests of migrations are about databases that they make themselves.
 SHAPED = ("tests/core", "tests/api", "tests/faults/test_connection_cut_anywhere.py")
-# The tests among them that count on the other shape: controls that take the binding apart,
-# readiness, which says more of a cluster, and those that choose the embedded PostgreSQL's version:
-# the stand-in is for the version of the run.
+# The tests among them that count on the other shape: controls that take the binding apart, those of
+# a plain exchange and of its commit, and readiness, which says more of a cluster; and those that
+# choose the embedded PostgreSQL's version, because the stand-in is for the version of the run.
 UNSHAPED = (
     "tests/core/test_isolation_load.py::test_row_level_security_that_is_bound_once_for_each_client_leaks",
     "tests/core/test_shared_statements.py::test_without_the_repetition_it_is_a_fault",
@@ -408,8 +408,7 @@ UNSHAPED = (
     "tests/api/test_cost_guard.py",
     "tests/core/test_embedded.py",
     "tests/core/test_commit_refused.py",
-    "tests/core/test_exchange.py::test_the_servers_limit_is_in_milliseconds_and_never_0",
-    "tests/core/test_exchange.py::test_the_cause_of_a_failed_binding_keeps_its_message",
+    "tests/core/test_exchange.py",
 )
 
 
