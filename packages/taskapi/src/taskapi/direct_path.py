@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from taskcore import TaskcoreError
 
 from .problems import Problem
+from .task_request import TaskRequest
 from .task_route import TaskRoute
 
 Handler: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
@@ -87,7 +88,7 @@ class DirectPath:
         return app
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
+        request = TaskRequest(scope, receive)
         try:
             response = await scope["route"].handle_request(request)
         except (Problem, TaskcoreError) as error:

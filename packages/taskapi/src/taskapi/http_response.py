@@ -55,34 +55,28 @@ class ResponseCycle(RequestResponseCycle):
             self.on_response()
 
     def _together(self, head: Any, body: bytes) -> bytes | None:
-        """The bytes of the response, or None if its length is not known or not right."""
+        """The bytes of the response, or None where uvicorn has to decide how it ends."""
         status = head["status"]
-        is_head = self.scope["method"] == "HEAD"
-        announced = None
-        keep_alive = self.keep_alive
-        lines = [STATUS_LINE[status]]
         fields = [*self.default_headers, *head.get("headers", ())]
-        for name, value in fields:
-            if name == b"content-length":
-                announced = value
-            elif name == b"transfer-encoding":
-                return None
-            elif name == b"connection":
-                keep_alive = keep_alive and b"close" not in value.lower()
-                continue
-            lines += (name, b": ", value, b"\r\n")
+        values = dict(fields)
+        connection = values.get(b"connection", b"close")
+        if connection != b"close" or b"transfer-encoding" in values:
+            return None
+        is_head = self.scope["method"] == "HEAD"
+        announced = values.get(b"content-length")
         if announced is None:
             if status not in _WITHOUT_BODY or body:
                 return None
         elif not is_head and int(announced) != len(body):
             return None
-        if not keep_alive:
+        if b"connection" in values:
             self.keep_alive = False
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        start = b"".join(lines)
-        # Of the status line, of each field, of Connection, and the empty line.
-        breaks = 1 + (len(lines) - 2) // 4 + (not keep_alive) + 1
+        elif not self.keep_alive:
+            fields.append((b"connection", b"close"))
+        lines = b"\r\n".join(map(b": ".join, fields))
+        start = b"%b%b\r\n\r\n" % (STATUS_LINE[status], lines)
+        # Of the status line, of each field, and the empty line.
+        breaks = 1 + len(fields) + 1
         if not start.count(b"\n") == start.count(b"\r") == breaks:
             raise RuntimeError("a header has a line break in it")
         return start if is_head else start + body

@@ -69,7 +69,7 @@ class Cors(CORSMiddleware):
         self._logged: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+        if scope["type"] != "http" or b"origin" in dict(scope["headers"]):
             await super().__call__(scope, receive, send)
         else:
             # Without an Origin, all that Starlette's CORS does is to name it in Vary.

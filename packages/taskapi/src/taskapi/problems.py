@@ -18,7 +18,7 @@ from taskcore import errors as core
 
 MEDIA_TYPE = "application/problem+json"
 # Sent with every answer, errors too: it depends on the user, and must be asked for again.
-CACHING = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+CACHING = {"Vary": "Authorization", "Cache-Control": "private, no-cache"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class _Prepared(Response):
         self.status_code = status
         self.background = None
         self.body = content or b""
-        self.raw_headers = [*headers, *_CACHING]
+        self.raw_headers = [*_CACHING, *headers]
         if content is not None:
             self.raw_headers += [(b"content-length", b"%d" % len(content)), _JSON]
 

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from taskcore import AsyncDatabase
 
-from .services import Services
+from .services import services_of
 
 USER = "taskapi.user"
 """The key of the user id in a request's scope; set once the token is verified."""
 
 
 class TaskRequest(Request):
-    """A request whose token has been verified.
+    """A request whose token is verified before an endpoint gets it.
 
     FastAPI recognises subclasses of Request, so this parameter leaves no trace in OpenAPI.
     """
 
-    def __init__(self, scope: Scope, services: Services) -> None:
-        super().__init__(scope)
-        self.services = services
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        super().__init__(scope, receive)
+        self.services = services_of(scope["app"])
 
     @property
     def user(self) -> str:
-        """The user id of the token."""
+        """The user id of the token, once that is verified."""
         user: str = self.scope[USER]
         return user
 

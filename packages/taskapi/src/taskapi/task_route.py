@@ -18,7 +18,6 @@ from starlette.responses import Response
 from . import bodies
 from .inputs import BodyInput, Faults, HeaderInput, PathInput, refuse
 from .problems import Fault
-from .services import services_of
 from .task_request import USER, TaskRequest
 
 Input = TypeVar("Input")
@@ -49,8 +48,9 @@ class TaskRoute(APIRoute):
         discards_body = not body_inputs and not (self.methods or set()) <= {"GET", "HEAD"}
 
         async def handle_request(request: Request) -> Response:
-            services = services_of(request.app)
-            scope = request.scope
+            if not isinstance(request, TaskRequest):  # it comes from FastAPI
+                request = TaskRequest(request.scope, request.receive)
+            services, scope = request.services, request.scope
             scope[USER] = await services.authenticator.identify(scope["headers"])
             faults: Faults = []
             values = {name: take(request, faults) for name, take in inputs}
@@ -65,7 +65,7 @@ class TaskRoute(APIRoute):
             if discards_body:
                 await bodies.discard(request)
             refuse(faults)
-            return await endpoint(request=TaskRequest(scope, services), **values)
+            return await endpoint(request=request, **values)
 
         self.handle_request = handle_request
         return handle_request

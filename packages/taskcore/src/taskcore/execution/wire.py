@@ -185,20 +185,19 @@ class Exchange:
         If the connection was `lost` before, what the server refused until then is still raised.
         """
         connection = self.connection
-        # All names first: what comes after a refused statement may have been prepared too.
-        for (statement, prepares), result in zip(self._stages, self._results, strict=False):
-            if prepares and result.status in _OK:
-                connection.prepared.add(statement.name)
-        for (statement, prepares), result in zip(self._stages, self._results, strict=False):
+        answers = zip(self._stages, self._results, strict=False)
+        for (statement, prepares), result in answers:
             if result.status in _OK:
-                if (
-                    not prepares
-                    and statement in _BINDINGS
-                    and not _repeats_owner(result, self.owner)
-                ):
+                if prepares:
+                    connection.prepared.add(statement.name)
+                elif statement in _BINDINGS and not _repeats_owner(result, self.owner):
                     connection.pgconn.finish()
                     raise isolation_broken()
             elif sqlstate := result.error_field(_SQLSTATE):
+                # What comes after a refused statement may have been prepared too.
+                for (later, prepares), other in answers:
+                    if prepares and other.status in _OK:
+                        connection.prepared.add(later.name)
                 # The server refused it before it committed anything.
                 self._end()
                 raise self._refusal(statement, sqlstate.decode(), result)
