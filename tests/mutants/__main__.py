@@ -74,8 +74,16 @@ def survivors(name: str, chosen: set[int]) -> list[Mutant]:
     return left
 
 
+def interrupt(*_: object) -> None:
+    """End once: a second signal would interrupt what ends the workers and their PostgreSQL."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str]) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     wanted = [argument.partition(":") for argument in arguments or MODULES]
     unknown = [name for name, _, _ in wanted if name not in MODULES]
     if unknown:
