@@ -1,4 +1,8 @@
-"""The library's CPU per run, beside psycopg with the same two statements and SQLModel's Session."""
+"""The library's CPU per run, beside psycopg with the same two statements and SQLModel's Session.
+
+psycopg is measured with a connection that is at hand, and with psycopg_pool, which the library is
+to be compared with: it lends a connection for each run too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from time import process_time
 from typing import Any, LiteralString, TypeAlias
 
 import psycopg
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from rich.console import Console
 from rich.table import Table
 from sqlmodel import Session, col, create_engine, select
@@ -30,11 +35,11 @@ def measure(bench_db: BenchDatabase, console: Console) -> dict[str, Any]:
     """Measure µs of CPU of this process, as the median of rounds in turn."""
     bench_db.seed(users=100)
     found = asyncio.run(_measured(bench_db))
-    table = Table(title="CPU µs per run (÷ psycopg)")
+    table = Table(title="CPU µs per run (÷ psycopg with its pool)")
     for name in ("", "get", "list of 100"):
         table.add_column(name, justify="right" if name else "left")
     for library in dict.fromkeys(library for library, _ in found):
-        raw = "psycopg, await" if "await" in library else "psycopg"
+        raw = "psycopg, pool, await" if "await" in library else "psycopg, pool"
         cells = (
             f"{found[library, what]:.0f} ({found[library, what] / found[raw, what]:.2f})"
             for what in _TIMES
@@ -49,14 +54,19 @@ async def _measured(bench_db: BenchDatabase) -> dict[tuple[str, str], float]:
     engine = create_engine(bench_db.owner_url.replace("postgresql://", "postgresql+psycopg://", 1))
     raw = psycopg.connect(url, autocommit=True)
     raw_async = await psycopg.AsyncConnection.connect(url, autocommit=True)
+    autocommit = {"autocommit": True}
+    pool = ConnectionPool(url, kwargs=autocommit, open=False)
+    async_pool = AsyncConnectionPool(url, kwargs=autocommit, open=False)
     costs: dict[tuple[str, str], list[float]] = {}
-    with raw, Database(url) as database, engine.connect():
-        async with raw_async, AsyncDatabase(url) as async_database:
+    with raw, pool, Database(url) as database, engine.connect():
+        async with raw_async, async_pool, AsyncDatabase(url) as async_database:
             task = database.run(list_tasks(_OWNER))[0].id
             given = {"owner": _OWNER, "id": task}
             blocking: dict[tuple[str, str], Run] = {
                 ("psycopg", "get"): lambda: _psycopg(raw, statements.GET, given),
                 ("psycopg", "list"): lambda: _psycopg(raw, statements.LIST, given),
+                ("psycopg, pool", "get"): lambda: _pool(pool, statements.GET, given),
+                ("psycopg, pool", "list"): lambda: _pool(pool, statements.LIST, given),
                 ("Database", "get"): lambda: database.run(get_task(_OWNER, task)),
                 ("Database", "list"): lambda: database.run(list_tasks(_OWNER)),
                 ("SQLModel Session", "get"): lambda: _session_get(engine, task),
@@ -65,6 +75,12 @@ async def _measured(bench_db: BenchDatabase) -> dict[tuple[str, str], float]:
             awaiting: dict[tuple[str, str], AsyncRun] = {
                 ("psycopg, await", "get"): lambda: _async(raw_async, statements.GET, given),
                 ("psycopg, await", "list"): lambda: _async(raw_async, statements.LIST, given),
+                ("psycopg, pool, await", "get"): lambda: _async_pool(
+                    async_pool, statements.GET, given
+                ),
+                ("psycopg, pool, await", "list"): lambda: _async_pool(
+                    async_pool, statements.LIST, given
+                ),
                 ("AsyncDatabase, await", "get"): lambda: async_database.run(get_task(_OWNER, task)),
                 ("AsyncDatabase, await", "list"): lambda: async_database.run(list_tasks(_OWNER)),
             }
@@ -101,6 +117,16 @@ async def _async(connection: Any, statement: LiteralString, given: dict[str, Any
         await connection.execute(statements.BIND, (_OWNER,))
         cursor = await connection.execute(statement, given, binary=True)
     return await cursor.fetchall()
+
+
+def _pool(pool: Any, statement: LiteralString, given: dict[str, Any]) -> object:
+    with pool.connection() as connection:
+        return _psycopg(connection, statement, given)
+
+
+async def _async_pool(pool: Any, statement: LiteralString, given: dict[str, Any]) -> object:
+    async with pool.connection() as connection:
+        return await _async(connection, statement, given)
 
 
 def _session_get(engine: Any, task: Any) -> object:
