@@ -29,7 +29,11 @@ def measure(
         # By default it refuses the 111th request at once, while Fastify lets any number wait. Those
         # of a round that has ended may still be there when the next one begins.
         settings = {**ours.settings, "TASKAPI_POOL_QUEUE": str(2 * max(_CONNECTIONS))}
-        peers = (replace(ours, settings=settings), fastify(bench_db.owner_url))
+        peers = (
+            replace(ours, settings=settings),
+            fastify(bench_db.owner_url),
+            fastify(bench_db.owner_url, "queries"),
+        )
         servers = [stack.enter_context(running(peer, bench_db.place)) for peer in peers]
         for operation in _OPERATIONS:
             for connections in _CONNECTIONS:
