@@ -89,6 +89,20 @@ def test_after_a_failing_binding_the_connection_is_idle_and_works(
             assert run(list_tasks("alice")) == []
 
 
+def test_a_block_whose_first_statement_fails_leaves_its_commit_prepared(
+    block_url: str, driver: Driver
+) -> None:
+    with driver(named(block_url), min_size=1, max_size=1, prepare=True) as run:
+        assert run(list_tasks("alice")) == []  # a driver's first block asks about the objects
+        run_sql(block_url, f"SELECT pg_terminate_backend({one_idle_backend(block_url)})")
+        with pytest.raises(TaskcoreError):
+            run(create_task("alice", TaskCreate(title="23514")))
+        backend = one_idle_backend(block_url)
+        # If it were prepared again, it would be refused, and the connection closed.
+        assert run(list_tasks("alice")) == []
+        assert one_idle_backend(block_url) == backend
+
+
 def test_a_statement_that_is_not_supported_is_a_fault_and_costs_no_connection(
     block_url: str, driver: Driver
 ) -> None:

@@ -7,10 +7,13 @@ import pytest
 from psycopg import sql
 
 from core.pool_connection import loop_pool_connection, pool_connection
+from support.drivers import Driver
+from support.sql import run_sql
 from taskcore import (
     AsyncDatabase,
     Database,
     DatabaseFault,
+    DatabaseNotReady,
     Op,
     TaskCreate,
     TaskRead,
@@ -109,3 +112,17 @@ def test_without_the_repetition_it_is_a_fault(
             with pytest.raises(DatabaseFault) as fault:
                 database.run(list_tasks(alice))
         assert isinstance(fault.value.__cause__, psycopg.Error)
+
+
+def test_a_statement_behind_a_refused_binding_does_not_count_as_prepared(
+    own_url: str, driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_sql(own_url, "INSERT INTO public.users (id) VALUES ('ada')")
+    with driver(own_url, min_size=1, max_size=1, prepare=True) as run:
+        run_sql(own_url, "ALTER FUNCTION pg_catalog.set_config RENAME TO away")
+        with pytest.raises(DatabaseNotReady):
+            run(list_tasks("ada"))
+        run_sql(own_url, "ALTER FUNCTION pg_catalog.away RENAME TO set_config")
+        assert run(list_tasks("ada")) == []
+    # One that was missing would be taken for one that another client has removed.
+    assert warnings(caplog) == 0
