@@ -143,11 +143,11 @@ class FaultyProxy:
             self._wait_until_awake()
             try:
                 link.server = socket.create_connection(self.upstream)
-            except OSError:
+                stack.callback(link.server.close)
+                for sock in (link.client, link.server):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:  # nothing answers there, or the link was cut meanwhile
                 return
-            stack.callback(link.server.close)
-            for sock in (link.client, link.server):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             back = threading.Thread(target=self._carry, args=(link, "down"), daemon=True)
             back.start()
             self._carry(link, "up")
