@@ -62,6 +62,32 @@ def test_an_upgrade_names_the_process_that_holds_the_tasks(
     assert fetch_column(behind_url, "SELECT title FROM tasks") == ["kept"]
 
 
+def test_a_request_that_waited_behind_the_migration_is_not_named(behind_url: str) -> None:
+    waits = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+        "AND datname = current_database() AND now() - query_start > '{} s'"
+    )
+
+    def waiting(number: int, seconds: float) -> bool:
+        return fetch_column(behind_url, waits.format(seconds)) == [number]
+
+    with (
+        ThreadPoolExecutor(2) as threads,
+        holding(behind_url, READING) as pid,
+        psycopg.connect(behind_url) as request,
+    ):
+        upgrade = threads.submit(migrations.upgrade, behind_url, lock_timeout=2)
+        wait_until(lambda: waiting(1, 1), "the migration has waited for a second")
+        queued = threads.submit(request.execute, READING)
+        wait_until(lambda: waiting(2, 0), "the request waits behind it")
+        with pytest.raises(SchemaLocked, match=rf"held by process {pid}\);"):
+            upgrade.result(60)
+        # Control: it has a lock now, as the holder has.
+        queued.result(60)
+        held = "SELECT pid FROM pg_locks WHERE relation = 'tasks'::regclass ORDER BY pid"
+        assert fetch_column(behind_url, held) == sorted([pid, request.info.backend_pid])
+
+
 @pytest.mark.parametrize(
     ("action", "held"),
     [

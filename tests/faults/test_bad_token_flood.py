@@ -111,10 +111,9 @@ def test_requests_with_good_tokens_take_connections(
         assert {future.result(30).status_code for future in waiting} == {200}
 
 
-def test_other_users_are_answered_in_a_flood_of_bad_tokens(
+def test_a_flood_of_bad_tokens_does_not_slow_down_a_good_user(
     serve: Serve, alice: str, figure: Figure
 ) -> None:
-    """How much later is a figure and no test: it is the share of two cores that two clients get."""
     alone, flooded = [], []
     with serve() as api, api.client(alice) as client:
         p99(client)
@@ -124,6 +123,8 @@ def test_other_users_are_answered_in_a_flood_of_bad_tokens(
                 flooded.append(p99(client))
     ratio = median(flooded) / median(alone)
     figure(f"p99 of a good user in a flood of bad tokens ÷ without it: {ratio:.2f}")
+    if FULL:
+        assert ratio < 2
 
 
 def test_a_bad_token_costs_the_server_less_than_a_good_one(
