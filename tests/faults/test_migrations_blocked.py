@@ -28,8 +28,8 @@ def test_a_migration_gives_up_on_a_lock_and_no_request_fails(
             holder.execute("SELECT FROM tasks")
             done = cli("migrate", DATABASE_URL=own_url, PYTHONPATH=ahead)
             assert (done.code, done.err.count("\n")) == (1, 1)
-            # Requests come all the time here, and one of them may have begun in the instant in which
-            # the wait did; core/test_migrations_locks.py has one that began later, and is not named.
+            # Of the requests that come all the time, one may have begun just when the wait did. One
+            # that began later is not named: core/test_migrations_locks.py.
             holders = re.search(r"held by process ([0-9, ]+)\)", done.err)
             assert holders is not None
             assert str(holder.info.backend_pid) in holders[1].split(", ")
